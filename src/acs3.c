@@ -1,0 +1,371 @@
+#include "acs3.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+
+#define SHA256_BYTES 32
+#define KEEP 16384  /* scratch capacity kept from one request to the next */
+
+struct emr_Signer {
+  EVP_MD *md;
+  EVP_MD_CTX *digest;
+  EVP_MAC_CTX *mac;
+  emr_Buffer key;  /* the secret whose schedule `mac` holds */
+  int keyed;
+  emr_Buffer picked;  /* emr_Pair[]: the headers that are signed, in order */
+  emr_Buffer text;  /* canonical request, then the string to sign */
+};
+
+
+static const char lowerhex[] = "0123456789abcdef";
+static const char upperhex[] = "0123456789ABCDEF";
+
+
+/* {==================================================================
+** Percent-encoding
+** =================================================================== */
+
+static int isunreserved (unsigned char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+         (c >= '0' && c <= '9') ||
+         c == '-' || c == '_' || c == '.' || c == '~';
+}
+
+
+void emr_acs3_escape (emr_Buffer *b, emr_Str text) {
+  size_t i;
+  char *p = emr_buffer_reserve(b, text.n * 3);
+  if (p == NULL)
+    return;
+  for (i = 0; i < text.n; i++) {
+    unsigned char c = (unsigned char)text.s[i];
+    if (isunreserved(c))
+      *p++ = (char)c;
+    else {
+      *p++ = '%';
+      *p++ = upperhex[c >> 4];
+      *p++ = upperhex[c & 15];
+    }
+  }
+  b->n = (size_t)(p - b->p);
+}
+
+
+static int comparebytes (emr_Str a, emr_Str b) {
+  int d = memcmp(a.s, b.s, a.n < b.n ? a.n : b.n);
+  return d != 0 ? d : (a.n > b.n) - (a.n < b.n);
+}
+
+
+static int byname (const void *a, const void *b) {
+  return comparebytes(((const emr_Pair *)a)->name, ((const emr_Pair *)b)->name);
+}
+
+
+void emr_acs3_query (emr_Buffer *b, emr_Pair *pairs, size_t n) {
+  size_t i;
+  if (n > 1)
+    qsort(pairs, n, sizeof(*pairs), byname);
+  for (i = 0; i < n; i++) {
+    if (i > 0)
+      emr_buffer_char(b, '&');
+    emr_acs3_escape(b, pairs[i].name);
+    emr_buffer_char(b, '=');
+    emr_acs3_escape(b, pairs[i].value);
+  }
+}
+
+/* }================================================================== */
+
+
+/* {==================================================================
+** Digests
+** =================================================================== */
+
+static void tohex (const unsigned char *bytes, char hex[EMR_HEX_SHA256]) {
+  int i;
+  for (i = 0; i < SHA256_BYTES; i++) {
+    hex[2 * i] = lowerhex[bytes[i] >> 4];
+    hex[2 * i + 1] = lowerhex[bytes[i] & 15];
+  }
+}
+
+
+int emr_acs3_sha256 (emr_Signer *s, emr_Str data, char hex[EMR_HEX_SHA256]) {
+  unsigned char out[SHA256_BYTES];
+  int ok = EVP_DigestInit_ex2(s->digest, s->md, NULL) &&
+           EVP_DigestUpdate(s->digest, data.s, data.n) &&
+           EVP_DigestFinal_ex(s->digest, out, NULL);
+  if (ok)
+    tohex(out, hex);
+  else
+    ERR_clear_error();
+  return ok;
+}
+
+
+static int samekey (const emr_Signer *s, emr_Str secret) {
+  return s->keyed && s->key.n == secret.n &&
+         (secret.n == 0 || CRYPTO_memcmp(s->key.p, secret.s, secret.n) == 0);
+}
+
+
+/* Readies the MAC. The expensive part, hashing the key into its two pads, is
+** done only when the key is not the last one. */
+static int setkey (emr_Signer *s, emr_Str secret) {
+  OSSL_PARAM params[2];
+  char sha256[] = "SHA256";
+  if (samekey(s, secret))
+    return EVP_MAC_init(s->mac, NULL, 0, NULL);
+  s->keyed = 0;
+  emr_buffer_wipe(&s->key, KEEP);
+  emr_buffer_str(&s->key, secret);
+  if (s->key.failed)
+    return 0;
+  params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, sha256, 0);
+  params[1] = OSSL_PARAM_construct_end();
+  /* from the buffer, which is never NULL: a NULL key would mean "no key" */
+  s->keyed = EVP_MAC_init(s->mac, (const unsigned char *)s->key.p, s->key.n,
+                          params);
+  return s->keyed;
+}
+
+
+static int hmac (emr_Signer *s, emr_Str secret, emr_Str text,
+                 char hex[EMR_HEX_SHA256]) {
+  unsigned char out[SHA256_BYTES];
+  size_t n;
+  int ok = setkey(s, secret) &&
+           EVP_MAC_update(s->mac, (const unsigned char *)text.s, text.n) &&
+           EVP_MAC_final(s->mac, out, &n, sizeof(out));
+  if (ok)
+    tohex(out, hex);
+  else
+    ERR_clear_error();
+  return ok;
+}
+
+/* }================================================================== */
+
+
+/* {==================================================================
+** The canonical request
+** =================================================================== */
+
+static char lower (char c) {
+  return (c >= 'A' && c <= 'Z') ? (char)(c - 'A' + 'a') : c;
+}
+
+
+static int isname (emr_Str name, const char *word) {
+  size_t n = strlen(word);
+  return name.n == n && strncasecmp(name.s, word, n) == 0;
+}
+
+
+static int issigned (emr_Str name) {
+  return (name.n >= 6 && strncasecmp(name.s, "x-acs-", 6) == 0) ||
+         isname(name, "host") || isname(name, "content-type");
+}
+
+
+static emr_Str trim (emr_Str s) {
+  static const char blanks[] = " \t\r\n\v\f";
+  while (s.n > 0 && memchr(blanks, s.s[0], sizeof(blanks) - 1) != NULL) {
+    s.s++;
+    s.n--;
+  }
+  while (s.n > 0 && memchr(blanks, s.s[s.n - 1], sizeof(blanks) - 1) != NULL)
+    s.n--;
+  return s;
+}
+
+
+static int comparenames (emr_Str a, emr_Str b) {
+  size_t i, n = a.n < b.n ? a.n : b.n;
+  for (i = 0; i < n; i++) {
+    int d = (unsigned char)lower(a.s[i]) - (unsigned char)lower(b.s[i]);
+    if (d != 0)
+      return d;
+  }
+  return (a.n > b.n) - (a.n < b.n);
+}
+
+
+/* By name; headers of one name by value, which is the order in which the
+** vendor's signers join them. */
+static int headerorder (const void *pa, const void *pb) {
+  const emr_Pair *a = (const emr_Pair *)pa, *b = (const emr_Pair *)pb;
+  int d = comparenames(a->name, b->name);
+  return d != 0 ? d : comparebytes(a->value, b->value);
+}
+
+
+/* Leaves the headers to sign in s->picked, sorted. Returns how many. */
+static size_t pickheaders (emr_Signer *s, const emr_Signable *r) {
+  size_t i, n;
+  int sorted = 1;
+  const emr_Pair *last = NULL;
+  emr_buffer_wipe(&s->picked, KEEP);
+  if (emr_buffer_reserve(&s->picked, (r->nheaders + 1) * sizeof(emr_Pair)) == NULL)
+    return 0;
+  for (i = 0; i < r->nheaders; i++) {
+    emr_Pair h;
+    if (!issigned(r->headers[i].name))
+      continue;
+    h.name = r->headers[i].name;
+    h.value = trim(r->headers[i].value);
+    if (last != NULL && headerorder(last, &h) > 0)
+      sorted = 0;
+    last = (const emr_Pair *)(const void *)(s->picked.p + s->picked.n);
+    emr_buffer_add(&s->picked, (const char *)&h, sizeof(h));
+  }
+  n = s->picked.n / sizeof(emr_Pair);
+  if (!sorted)
+    qsort(s->picked.p, n, sizeof(emr_Pair), headerorder);
+  return n;
+}
+
+
+static void addlower (emr_Buffer *b, emr_Str text) {
+  size_t i;
+  char *p = emr_buffer_reserve(b, text.n);
+  if (p == NULL)
+    return;
+  for (i = 0; i < text.n; i++)
+    p[i] = lower(text.s[i]);
+  b->n += text.n;
+}
+
+
+static void addheaders (emr_Buffer *b, const emr_Pair *h, size_t n) {
+  size_t i;
+  for (i = 0; i < n; i++) {
+    if (i > 0 && comparenames(h[i - 1].name, h[i].name) == 0)
+      emr_buffer_char(b, ',');
+    else {
+      if (i > 0)
+        emr_buffer_char(b, '\n');
+      addlower(b, h[i].name);
+      emr_buffer_char(b, ':');
+    }
+    emr_buffer_str(b, h[i].value);
+  }
+  if (n > 0)
+    emr_buffer_char(b, '\n');
+}
+
+
+static void addnames (emr_Buffer *b, const emr_Pair *h, size_t n) {
+  size_t i;
+  for (i = 0; i < n; i++) {
+    if (i > 0 && comparenames(h[i - 1].name, h[i].name) == 0)
+      continue;
+    if (i > 0)
+      emr_buffer_char(b, ';');
+    addlower(b, h[i].name);
+  }
+}
+
+
+/* The vendor's signers take the path as sent, but for these three, which
+** other encoders write differently. */
+static void addpath (emr_Buffer *b, emr_Str path) {
+  size_t i;
+  if (path.n == 0)
+    emr_buffer_char(b, '/');
+  for (i = 0; i < path.n; i++) {
+    char c = path.s[i];
+    if (c == '+')
+      emr_buffer_add(b, "%20", 3);
+    else if (c == '*')
+      emr_buffer_add(b, "%2A", 3);
+    else if (c == '%' && path.n - i >= 3 && memcmp(path.s + i, "%7E", 3) == 0) {
+      emr_buffer_char(b, '~');
+      i += 2;
+    }
+    else
+      emr_buffer_char(b, c);
+  }
+}
+
+/* }================================================================== */
+
+
+int emr_acs3_sign (emr_Signer *s, const emr_Signable *r, emr_Str secret,
+                   emr_Signature *out) {
+  emr_Buffer *b = &s->text;
+  size_t names, nnames, end, n = pickheaders(s, r);
+  const emr_Pair *h = (const emr_Pair *)(const void *)s->picked.p;
+  char hash[EMR_HEX_SHA256];
+  emr_buffer_wipe(b, KEEP);
+  emr_buffer_str(b, r->method);
+  emr_buffer_char(b, '\n');
+  addpath(b, r->path);
+  emr_buffer_char(b, '\n');
+  emr_buffer_str(b, r->query);
+  emr_buffer_char(b, '\n');
+  addheaders(b, h, n);
+  emr_buffer_char(b, '\n');
+  names = b->n;
+  addnames(b, h, n);
+  nnames = b->n - names;
+  emr_buffer_char(b, '\n');
+  emr_buffer_str(b, r->payload_hash);
+  end = b->n;
+  if (b->failed || s->picked.failed ||
+      !emr_acs3_sha256(s, emr_str(b->p, end), hash))
+    return 0;
+  emr_buffer_text(b, EMR_ACS3_ALGORITHM "\n");
+  emr_buffer_add(b, hash, sizeof(hash));
+  if (b->failed)
+    return 0;
+  out->canonical_request = emr_str(b->p, end);
+  out->string_to_sign = emr_str(b->p + end, b->n - end);
+  out->signed_headers = emr_str(b->p + names, nnames);
+  return hmac(s, secret, out->string_to_sign, out->hex);
+}
+
+
+void emr_acs3_wipe (emr_Signer *s) {
+  emr_buffer_wipe(&s->picked, KEEP);
+  emr_buffer_wipe(&s->text, KEEP);
+}
+
+
+void emr_acs3_free (emr_Signer *s) {
+  if (s == NULL)
+    return;
+  EVP_MAC_CTX_free(s->mac);  /* overwrites its key */
+  EVP_MD_CTX_free(s->digest);
+  EVP_MD_free(s->md);
+  emr_buffer_free(&s->key);
+  emr_buffer_free(&s->picked);
+  emr_buffer_free(&s->text);
+  free(s);
+}
+
+
+emr_Signer *emr_acs3_new (void) {
+  emr_Signer *s = (emr_Signer *)calloc(1, sizeof(*s));
+  EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+  if (s != NULL && mac != NULL) {
+    s->md = EVP_MD_fetch(NULL, "SHA256", NULL);
+    s->digest = EVP_MD_CTX_new();
+    s->mac = EVP_MAC_CTX_new(mac);  /* keeps its own reference to `mac` */
+  }
+  EVP_MAC_free(mac);
+  if (s == NULL || s->md == NULL || s->digest == NULL || s->mac == NULL) {
+    emr_acs3_free(s);
+    ERR_clear_error();
+    return NULL;
+  }
+  return s;
+}

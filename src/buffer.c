@@ -1,0 +1,87 @@
+#include "buffer.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+
+#define SMALLEST 256
+
+
+void emr_buffer_free (emr_Buffer *b) {
+  if (b->p != NULL) {
+    OPENSSL_cleanse(b->p, b->n);
+    free(b->p);
+  }
+  memset(b, 0, sizeof(*b));
+}
+
+
+/* Not realloc: it would leave a copy behind that nobody overwrites. */
+static int grow (emr_Buffer *b, size_t extra) {
+  size_t cap = b->cap ? b->cap : SMALLEST;
+  char *p;
+  if (extra > SIZE_MAX / 4 - b->n)
+    return 0;
+  while (cap - b->n < extra)
+    cap *= 2;
+  p = (char *)malloc(cap);
+  if (p == NULL)
+    return 0;
+  if (b->p != NULL) {
+    memcpy(p, b->p, b->n);
+    OPENSSL_cleanse(b->p, b->n);
+    free(b->p);
+  }
+  b->p = p;
+  b->cap = cap;
+  return 1;
+}
+
+
+char *emr_buffer_reserve (emr_Buffer *b, size_t extra) {
+  if (b->failed)
+    return NULL;
+  if ((b->p == NULL || b->cap - b->n < extra) && !grow(b, extra)) {
+    b->failed = 1;
+    return NULL;
+  }
+  return b->p + b->n;
+}
+
+
+void emr_buffer_add (emr_Buffer *b, const char *s, size_t n) {
+  char *p = emr_buffer_reserve(b, n);
+  if (p != NULL && n > 0) {
+    memcpy(p, s, n);
+    b->n += n;
+  }
+}
+
+
+void emr_buffer_str (emr_Buffer *b, emr_Str s) {
+  emr_buffer_add(b, s.s, s.n);
+}
+
+
+void emr_buffer_text (emr_Buffer *b, const char *text) {
+  emr_buffer_add(b, text, strlen(text));
+}
+
+
+void emr_buffer_char (emr_Buffer *b, char c) {
+  emr_buffer_add(b, &c, 1);
+}
+
+
+void emr_buffer_wipe (emr_Buffer *b, size_t keep) {
+  if (b->cap > keep) {
+    emr_buffer_free(b);
+    return;
+  }
+  if (b->p != NULL)
+    OPENSSL_cleanse(b->p, b->n);
+  b->n = 0;
+  b->failed = 0;
+}

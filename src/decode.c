@@ -1,0 +1,211 @@
+/*
+** JSON to Lua: json.c checks the grammar, lua-cjson builds the tables, and the
+** walk here makes numbers and nulls the same on every Lua and lua-cjson.
+*/
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core.h"
+#include "json.h"
+
+#define EXACT_MAX 9007199254740992.0  /* 2^53 */
+
+
+static const char toolarge[] = "a number too large for a double";
+
+
+/* {==================================================================
+** Numbers, nulls and arrays
+** =================================================================== */
+
+/* Pushes an integral value up to 2^53 as an integer, without a negative zero. */
+static void pushintegral (lua_State *L, double v) {
+#if EMR_HAS_INTEGERS
+  lua_pushinteger(L, (lua_Integer)v);
+#else
+  lua_pushnumber(L, v == 0 ? 0 : v);
+#endif
+}
+
+
+/* Whether the digits of an integer are more than 2^53. */
+static int isbeyond (const char *digits, size_t n) {
+  static const char max[] = "9007199254740992";
+  if (n != sizeof(max) - 1)
+    return n > sizeof(max) - 1;
+  return memcmp(digits, max, n) > 0;
+}
+
+
+/* An integer of many digits, which came through lua-cjson as a string. */
+static const char *pushlong (lua_State *L, const char *s) {
+  const char *digits = s[0] == '-' ? s + 1 : s;
+  double v = strtod(s, NULL);  /* digits only: no decimal point, no locale */
+  if (isinf(v))
+    return toolarge;
+  if (isbeyond(digits, strlen(digits)))
+    lua_pushnumber(L, v);
+  else
+    pushintegral(L, v);
+  return NULL;
+}
+
+
+static const char *pushnumber (lua_State *L, double v) {
+  if (isinf(v))
+    return toolarge;
+  if (fabs(v) <= EXACT_MAX && floor(v) == v)
+    pushintegral(L, v);
+  else
+    lua_pushnumber(L, v);
+  return NULL;
+}
+
+
+static int needschange (lua_State *L, int i) {
+  double v;
+  if (emr_isinteger(L, i))
+    return 0;
+  v = lua_tonumber(L, i);
+  return isinf(v) || (EMR_HAS_INTEGERS ? floor(v) == v : v == 0);
+}
+
+
+/* Replaces the value on top, when it wants replacing, with another, which it
+** pushes; the key is below it. Returns 0 when the value may stay. */
+static int replacement (lua_State *L, const char **wrong) {
+  size_t n;
+  const char *s;
+  switch (lua_type(L, -1)) {
+    case LUA_TNUMBER:
+      if (!needschange(L, -1))
+        return 0;
+      *wrong = pushnumber(L, lua_tonumber(L, -1));
+      return 1;
+    case LUA_TSTRING:
+      s = lua_tolstring(L, -1, &n);
+      if (n == 0 || s[0] != EMR_JSON_MARK)
+        return 0;
+      *wrong = pushlong(L, s + 1);
+      return 1;
+    case LUA_TLIGHTUSERDATA:
+      if (lua_type(L, -2) == LUA_TNUMBER)  /* in an array it stays */
+        return 0;
+      lua_pushnil(L);
+      return 1;
+    default:
+      return 0;
+  }
+}
+
+
+/* Walks the table on top. The grammar check has bounded the depth. */
+static const char *walk (lua_State *L) {
+  const char *wrong = NULL;
+  luaL_checkstack(L, 6, "nested too deeply");
+  lua_pushnil(L);
+  while (lua_next(L, -2) != 0) {
+    if (lua_type(L, -1) == LUA_TTABLE)
+      wrong = walk(L);
+    else if (replacement(L, &wrong)) {
+      if (wrong != NULL)
+        return wrong;
+      lua_pushvalue(L, -3);  /* table key value new key */
+      lua_insert(L, -2);
+      lua_rawset(L, -5);
+    }
+    if (wrong != NULL)
+      return wrong;
+    lua_pop(L, 1);
+  }
+  return NULL;
+}
+
+
+/* The value on top, which may be no table. */
+static const char *normalize (lua_State *L) {
+  const char *wrong = NULL;
+  if (lua_type(L, -1) == LUA_TTABLE)
+    return walk(L);
+  lua_pushinteger(L, 1);  /* as if in an array */
+  lua_insert(L, -2);
+  if (replacement(L, &wrong) && wrong == NULL)
+    lua_replace(L, -2);
+  if (wrong == NULL)
+    lua_remove(L, -2);
+  return wrong;
+}
+
+/* }================================================================== */
+
+
+/* Pushes the text for lua-cjson. */
+static void pushtext (lua_State *L, emr_Str text, const emr_Json *j) {
+  emr_Buffer *b;
+  if (!j->longs) {
+    lua_pushlstring(L, text.s, text.n);
+    return;
+  }
+  b = emr_newbuffer(L);
+  emr_json_mark(text, b);
+  if (b->failed)
+    luaL_error(L, "not enough memory");
+  lua_pushlstring(L, b->p, b->n);
+  emr_buffer_free(b);
+  lua_remove(L, -2);
+}
+
+
+const char *emr_decode (lua_State *L, emr_Core *core, emr_Str text, size_t *at) {
+  emr_Json j;
+  const char *wrong;
+  int top = lua_gettop(L);
+  emr_json_check(text, &j);
+  *at = j.at;
+  if (j.wrong != NULL)
+    return j.wrong;
+  luaL_checkstack(L, 8, NULL);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, core->decode);
+  pushtext(L, text, &j);
+  lua_call(L, 1, 1);  /* only memory can fail: the grammar is right */
+  wrong = (j.numbers || j.nulls) ? normalize(L) : NULL;
+  if (wrong != NULL)
+    lua_settop(L, top);
+  return wrong;
+}
+
+
+/* Sets an option of the lua-cjson instance on top, where it has it. */
+static void setflag (lua_State *L, const char *name, int value) {
+  lua_getfield(L, -1, name);
+  if (lua_isfunction(L, -1)) {
+    lua_pushboolean(L, value);
+    lua_call(L, 1, 0);
+  }
+  else
+    lua_pop(L, 1);
+}
+
+
+/* An instance of our own: what the host sets on its lua-cjson is not ours, and
+** the other way round. */
+void emr_decode_open (lua_State *L, emr_Core *core) {
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "cjson");
+  if (lua_pcall(L, 1, 1, 0) != 0) {
+    const char *why = lua_tostring(L, -1);
+    int n = why != NULL ? (int)strcspn(why, "\r\n") : 0;
+    lua_pushlstring(L, why != NULL ? why : "", (size_t)n);
+    luaL_error(L, "emr needs lua-cjson: install the package lua-cjson for " EMR_LUA
+                  " (Debian, Ubuntu: apt-get install lua-cjson; others: luarocks install "
+                  "lua-cjson); %s", lua_tostring(L, -1));
+  }
+  lua_getfield(L, -1, "new");
+  lua_call(L, 0, 1);
+  setflag(L, "decode_invalid_numbers", 0);
+  setflag(L, "decode_array_with_array_mt", 0);
+  lua_getfield(L, -1, "decode");
+  core->decode = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_pop(L, 2);
+}

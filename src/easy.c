@@ -1,0 +1,296 @@
+/*
+** The libcurl handle of one transfer: what is set once, what is set for each
+** request, and what libcurl calls back while it runs.
+*/
+#include "engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <openssl/crypto.h>
+
+#include "system.h"
+
+#define IDLE_MAX 15L  /* seconds; the service closes idle connections at 25 */
+#define AGE_MAX 600L  /* seconds; then the certificate is looked at again */
+#define CA_CACHE 3600L  /* seconds until a CA file is read anew */
+#define HEAD_MAX 65536
+#define LINES_MAX 256
+
+#define set(option, value) \
+  (curl_easy_setopt(t->easy, option, value) == CURLE_OK)
+
+
+/* {==================================================================
+** Callbacks. They run inside libcurl: no Lua, and no way out but the result.
+** =================================================================== */
+
+static size_t stop (emr_Transfer *t, const char *kind, const char *code) {
+  t->stopped.kind = kind;
+  t->stopped.code = code;
+  return 0;
+}
+
+
+static size_t onbody (char *p, size_t size, size_t n, void *ud) {
+  emr_Transfer *t = (emr_Transfer *)ud;
+  (void)size;  /* always 1 */
+  if (n > t->max_body - t->body.n)
+    return stop(t, "protocol", "too_large");
+  emr_buffer_add(&t->body, p, n);
+  return t->body.failed ? stop(t, "memory", NULL) : n;
+}
+
+
+static int isplain (const emr_Buffer *head) {
+  emr_Str value;
+  return !emr_head_find(head, "content-encoding", 0, &value) || value.n == 0 ||
+         (value.n == 8 && strncasecmp(value.s, "identity", 8) == 0);
+}
+
+
+/* Keeps the head of the last reply: an interim one (100, 103) is forgotten
+** when the next status line comes. Trailers are counted, not kept. */
+static size_t onheader (char *p, size_t size, size_t n, void *ud) {
+  emr_Transfer *t = (emr_Transfer *)ud;
+  (void)size;
+  if (++t->nlines > LINES_MAX || n > HEAD_MAX - t->head.n)
+    return stop(t, "protocol", "too_large");
+  if (!t->inhead && n >= 5 && memcmp(p, "HTTP/", 5) == 0) {
+    t->inhead = 1;
+    t->head.n = 0;
+  }
+  else if (p[0] == '\r' || p[0] == '\n') {
+    t->inhead = 0;
+    if (!isplain(&t->head))
+      return stop(t, "protocol", "encoding");
+  }
+  else if (t->inhead) {
+    emr_buffer_add(&t->head, p, n);
+    if (t->head.failed)
+      return stop(t, "memory", NULL);
+  }
+  return n;
+}
+
+
+#if LIBCURL_VERSION_NUM >= 0x075000
+
+/* Before each sending. libcurl by itself sends a request again when a kept
+** connection turns out dead; the service would take the second for a replay,
+** so it is signed anew, and sent once more only on a new connection. */
+static int onsend (void *ud, char *ip, char *localip, int port, int localport) {
+  emr_Transfer *t = (emr_Transfer *)ud;
+  emr_Signer *signer = emr_engine_signer(t->engine);
+  long connects = 0;
+  (void)ip; (void)localip; (void)port; (void)localport;
+  if (t->sends++ == 0)
+    return CURL_PREREQFUNC_OK;
+  t->died = 1;
+  curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &connects);
+  if (connects == 0 || t->repeated || !t->http.repeatable || signer == NULL ||
+      (t->http.issigned && !emr_http_renew(&t->http, signer)))
+    return CURL_PREREQFUNC_ABORT;
+  t->repeated = 1;
+  return CURL_PREREQFUNC_OK;
+}
+
+#endif
+
+/* }================================================================== */
+
+
+/* {==================================================================
+** Set once
+** =================================================================== */
+
+static int setnewer (emr_Transfer *t) {
+  int ok = 1;
+#if LIBCURL_VERSION_NUM >= 0x075000
+  ok = ok && set(CURLOPT_PREREQFUNCTION, onsend) && set(CURLOPT_PREREQDATA, t) &&
+       set(CURLOPT_MAXLIFETIME_CONN, AGE_MAX);
+#endif
+#if LIBCURL_VERSION_NUM >= 0x075700
+  /* do not wait for a resolver thread that hangs */
+  ok = ok && set(CURLOPT_QUICK_EXIT, 1L) &&
+       set(CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE);
+#endif
+#if LIBCURL_VERSION_NUM >= 0x075500
+  ok = ok && set(CURLOPT_PROTOCOLS_STR, "http,https");
+#else
+  ok = ok && set(CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#endif
+  return ok;
+}
+
+
+/* Redirects, cookies, netrc, compression, HTTP/0.9 and authentication are off
+** by libcurl's own defaults, and stay so. */
+static int setconstants (emr_Transfer *t) {
+  return
+    set(CURLOPT_PRIVATE, t) &&
+    set(CURLOPT_ERRORBUFFER, t->detail) &&
+    set(CURLOPT_WRITEFUNCTION, onbody) && set(CURLOPT_WRITEDATA, t) &&
+    set(CURLOPT_HEADERFUNCTION, onheader) && set(CURLOPT_HEADERDATA, t) &&
+    set(CURLOPT_OPENSOCKETFUNCTION, emr_engine_opensocket) &&
+    set(CURLOPT_OPENSOCKETDATA, t->engine) &&
+    set(CURLOPT_CLOSESOCKETFUNCTION, emr_engine_closesocket) &&
+    set(CURLOPT_CLOSESOCKETDATA, t->engine) &&
+    set(CURLOPT_NOSIGNAL, 1L) &&
+    set(CURLOPT_PATH_AS_IS, 1L) &&
+    set(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) &&
+    set(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) &&
+    set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) &&
+    set(CURLOPT_MAXAGE_CONN, IDLE_MAX) &&
+    set(CURLOPT_PROXY, "") && set(CURLOPT_NOPROXY, "");
+}
+
+
+/* libcurl keeps a parsed CA file only where no CA directory is set. */
+static const char *defaultca (void) {
+  const curl_version_info_data *v = curl_version_info(CURLVERSION_NOW);
+  return v->cainfo;
+}
+
+
+/* A proxy URL may hold a password. */
+static void freestring (char *s) {
+  if (s != NULL)
+    OPENSSL_cleanse(s, strlen(s));
+  free(s);
+}
+
+
+int emr_easy_open (emr_Transfer *t, CURLSH *share) {
+  t->easy = curl_easy_init();
+  return t->easy != NULL && setconstants(t) && setnewer(t) &&
+         set(CURLOPT_SHARE, share) &&
+         (defaultca() == NULL || set(CURLOPT_CAPATH, NULL));
+}
+
+
+void emr_easy_close (emr_Transfer *t) {
+  int i;
+  if (t->easy != NULL)
+    curl_easy_cleanup(t->easy);
+  t->easy = NULL;
+  for (i = 0; i < EMR_EASY_STRINGS; i++) {
+    freestring(t->applied[i]);
+    t->applied[i] = NULL;
+  }
+}
+
+/* }================================================================== */
+
+
+/* {==================================================================
+** Set for each request
+** =================================================================== */
+
+static long milliseconds (double seconds) {
+  double ms = seconds * 1000;
+  return ms < 1 ? 1 : (long)(ms + 0.5);
+}
+
+
+static int issame (const char *a, const char *b) {
+  return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+
+/* Sets a string option when it is not what the handle has. `none` is what
+** stands for an absent value. */
+static int setstring (emr_Transfer *t, int slot, CURLoption option,
+                      const char *value, const char *none) {
+  char *copy = NULL;
+  if (issame(t->applied[slot], value))
+    return 1;
+  if (value != NULL) {
+    size_t n = strlen(value) + 1;
+    if ((copy = (char *)malloc(n)) == NULL)
+      return 0;
+    memcpy(copy, value, n);
+  }
+  freestring(t->applied[slot]);
+  t->applied[slot] = copy;
+  return set(option, value != NULL ? value : none);
+}
+
+
+static int setlimits (emr_Transfer *t, const emr_Limits *l) {
+  int onlypath = l->ca_file == NULL && l->ca_path != NULL;
+  t->max_body = l->max_response_bytes;
+  t->usesproxy = l->proxy != NULL;
+  return
+    setstring(t, 0, CURLOPT_CAINFO, onlypath ? "" : l->ca_file, defaultca()) &&
+    setstring(t, 1, CURLOPT_CAPATH, l->ca_path, NULL) &&
+    setstring(t, 2, CURLOPT_SSLCERT, l->client_cert, NULL) &&
+    setstring(t, 3, CURLOPT_SSLKEY, l->client_key, NULL) &&
+    setstring(t, 4, CURLOPT_PROXY, l->proxy, "") &&
+    setstring(t, 5, CURLOPT_NOPROXY, l->no_proxy, "") &&
+    (!onlypath || set(CURLOPT_CAINFO, NULL)) &&
+    set(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)l->max_response_bytes) &&
+    set(CURLOPT_CONNECTTIMEOUT_MS, milliseconds(l->connect_timeout)) &&
+    set(CURLOPT_TIMEOUT_MS, milliseconds(l->timeout));
+}
+
+
+/* The header list points into the request's text: libcurl reads it when it
+** sends, so that a renewed signature needs no new list. */
+static struct curl_slist *headerlist (emr_Transfer *t) {
+  emr_Http *h = &t->http;
+  size_t i, n = 0;
+  int typed = 0;
+  for (i = 1; i < h->nlines; i++) {  /* libcurl makes line 0, host */
+    t->list[n++].data = h->text.p + h->lines[i].name.at;
+    if (h->lines[i].name.n == 12 &&
+        strncasecmp(h->text.p + h->lines[i].name.at, "content-type", 12) == 0)
+      typed = 1;
+  }
+  if (h->hasbody) {
+    static char noexpect[] = "Expect:", notype[] = "Content-Type:";
+    t->list[n++].data = noexpect;  /* without a value: not to be sent */
+    if (!typed)
+      t->list[n++].data = notype;
+  }
+  for (i = 0; i < n; i++)
+    t->list[i].next = i + 1 < n ? &t->list[i + 1] : NULL;
+  return n > 0 ? t->list : NULL;
+}
+
+
+static int setmethod (emr_Transfer *t) {
+  emr_Http *h = &t->http;
+  const char *method = h->text.p + h->method.at;
+  int isget = strcmp(method, "GET") == 0;
+  if (!set(CURLOPT_HTTPGET, 1L) || !set(CURLOPT_CUSTOMREQUEST, isget ? NULL : method))
+    return 0;
+  if (strcmp(method, "HEAD") == 0)
+    return set(CURLOPT_NOBODY, 1L);
+  return !h->hasbody ||
+         (set(CURLOPT_POST, 1L) &&
+          set(CURLOPT_POSTFIELDS, h->body.p != NULL ? h->body.p : "") &&
+          set(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)h->body.n));
+}
+
+
+int emr_easy_apply (emr_Transfer *t, const emr_Limits *limits) {
+  emr_Http *h = &t->http;
+  t->inhead = 0;
+  return emr_http_ok(h) &&
+         setlimits(t, limits) &&
+         setmethod(t) &&
+         set(CURLOPT_FRESH_CONNECT, 0L) &&
+         set(CURLOPT_URL, h->text.p + h->url.at) &&
+         set(CURLOPT_HTTPHEADER, headerlist(t));
+}
+
+
+void emr_easy_repeat (emr_Transfer *t) {
+  t->inhead = 0;
+  (void)set(CURLOPT_FRESH_CONNECT, 1L);
+  (void)set(CURLOPT_TIMEOUT_MS, milliseconds(t->deadline - emr_monotonic()));
+}
+
+/* }================================================================== */

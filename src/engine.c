@@ -1,0 +1,579 @@
+#define _GNU_SOURCE  /* dladdr */
+
+#include "engine.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <openssl/err.h>
+
+#include "poller.h"
+#include "system.h"
+
+#define READY_MAX 32
+#define POOL_MAX 256  /* idle handles kept */
+#define KEPT_MIN 8  /* connections kept though fewer calls are in flight */
+#define NAP 0.25  /* seconds after which a wait looks for an interrupt */
+#define BUDGET 0.001  /* seconds of work in a step that does not wait */
+#define KEEP_BODY 65536  /* capacity that a pooled reply keeps */
+
+typedef struct List {
+  emr_Transfer *first, *last;
+} List;
+
+struct emr_Engine {
+  CURLM *multi;
+  CURLSH *share;  /* TLS sessions; connections and names belong to `multi` */
+  emr_Poller *poller;
+  emr_Signer *signer;  /* not owned */
+  int refs;
+  pid_t pid;
+  int abandoned;
+  double due;  /* when libcurl wants to be called; < 0: not at all */
+  int ended;  /* a transfer has ended since the last step */
+  List running, finished;
+  emr_Transfer *pool;
+  int npool;
+  int inflight;
+  long maxconnects;
+  unsigned char *fds;  /* by descriptor: 1 for a socket of ours, kept ones too */
+  size_t nfds;
+};
+
+
+/* {==================================================================
+** Process-wide
+** =================================================================== */
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+
+/* A resolver thread that is still waiting when its Lua state closes must find
+** libcurl where it was. A module that stays mapped keeps its libraries. */
+static void staymapped (void) {
+  Dl_info self;
+  if (dladdr((const void *)&once, &self) != 0 && self.dli_fname != NULL) {
+    void *handle = dlopen(self.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+    if (handle != NULL)
+      dlclose(handle);
+  }
+}
+
+
+static void startlibraries (void) {
+  curl_global_init(CURL_GLOBAL_DEFAULT);  /* never undone: the host may go on */
+  staymapped();
+}
+
+/* }================================================================== */
+
+
+/* {==================================================================
+** Lists
+** =================================================================== */
+
+static void append (List *l, emr_Transfer *t) {
+  t->prev = l->last;
+  t->next = NULL;
+  if (l->last != NULL)
+    l->last->next = t;
+  else
+    l->first = t;
+  l->last = t;
+}
+
+
+static void unlink_ (List *l, emr_Transfer *t) {
+  if (t->prev != NULL)
+    t->prev->next = t->next;
+  else
+    l->first = t->next;
+  if (t->next != NULL)
+    t->next->prev = t->prev;
+  else
+    l->last = t->prev;
+  t->prev = t->next = NULL;
+}
+
+/* }================================================================== */
+
+
+/* {==================================================================
+** Sockets and the timer, as libcurl asks for them
+** =================================================================== */
+
+static int note (emr_Engine *e, curl_socket_t fd) {
+  if ((size_t)fd >= e->nfds) {
+    size_t n = (size_t)fd + 64;
+    unsigned char *fds = (unsigned char *)realloc(e->fds, n);
+    if (fds == NULL)
+      return 0;
+    memset(fds + e->nfds, 0, n - e->nfds);
+    e->fds = fds;
+    e->nfds = n;
+  }
+  e->fds[fd] = 1;
+  return 1;
+}
+
+
+curl_socket_t emr_engine_opensocket (void *ud, curlsocktype purpose,
+                                     struct curl_sockaddr *a) {
+  emr_Engine *e = (emr_Engine *)ud;
+  int type = a->socktype;
+  curl_socket_t fd;
+  (void)purpose;
+#ifdef SOCK_CLOEXEC
+  type |= SOCK_CLOEXEC;
+#endif
+  fd = socket(a->family, type, a->protocol);
+  if (fd >= 0 && !note(e, fd)) {
+    close(fd);
+    fd = CURL_SOCKET_BAD;
+  }
+  return fd;
+}
+
+
+int emr_engine_closesocket (void *ud, curl_socket_t fd) {
+  emr_Engine *e = (emr_Engine *)ud;
+  if ((size_t)fd < e->nfds)
+    e->fds[fd] = 0;
+  return close(fd);
+}
+
+
+static int onsocket (CURL *easy, curl_socket_t fd, int what, void *ud, void *p) {
+  emr_Engine *e = (emr_Engine *)ud;
+  int events = 0;
+  (void)easy;
+  (void)p;
+  if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
+    events |= EMR_READABLE;
+  if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT)
+    events |= EMR_WRITABLE;
+  /* A socket that cannot be watched ends by its timeout. To say so to libcurl
+  ** would end every transfer. */
+  emr_poller_set(e->poller, fd, events);
+  return 0;
+}
+
+
+static int ontimer (CURLM *multi, long ms, void *ud) {
+  (void)multi;
+  ((emr_Engine *)ud)->due = ms < 0 ? -1 : emr_monotonic() + (double)ms / 1000;
+  return 0;
+}
+
+/* }================================================================== */
+
+
+/* {==================================================================
+** Life of an engine
+** =================================================================== */
+
+static void freetransfer (emr_Transfer *t) {
+  emr_easy_close(t);
+  emr_http_free(&t->http);
+  emr_buffer_free(&t->head);
+  emr_buffer_free(&t->body);
+  free(t);
+}
+
+
+static void destroy (emr_Engine *e) {
+  while (e->pool != NULL) {
+    emr_Transfer *t = e->pool;
+    e->pool = t->next;
+    freetransfer(t);
+  }
+  if (e->multi != NULL)
+    curl_multi_cleanup(e->multi);
+  if (e->share != NULL)
+    curl_share_cleanup(e->share);
+  emr_poller_free(e->poller);
+  free(e->fds);
+  free(e);
+  ERR_clear_error();
+}
+
+
+static int configure (emr_Engine *e) {
+  return
+    curl_multi_setopt(e->multi, CURLMOPT_SOCKETFUNCTION, onsocket) == CURLM_OK &&
+    curl_multi_setopt(e->multi, CURLMOPT_SOCKETDATA, e) == CURLM_OK &&
+    curl_multi_setopt(e->multi, CURLMOPT_TIMERFUNCTION, ontimer) == CURLM_OK &&
+    curl_multi_setopt(e->multi, CURLMOPT_TIMERDATA, e) == CURLM_OK &&
+    curl_multi_setopt(e->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING) == CURLM_OK &&
+    curl_share_setopt(e->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) == CURLSHE_OK;
+}
+
+
+emr_Engine *emr_engine_new (emr_Signer *signer) {
+  emr_Engine *e;
+  pthread_once(&once, startlibraries);
+  e = (emr_Engine *)calloc(1, sizeof(*e));
+  if (e == NULL)
+    return NULL;
+  e->refs = 1;
+  e->pid = getpid();
+  e->due = -1;
+  e->signer = signer;
+  e->poller = emr_poller_new();
+  e->multi = curl_multi_init();
+  e->share = curl_share_init();
+  if (e->poller == NULL || e->multi == NULL || e->share == NULL || !configure(e)) {
+    destroy(e);
+    return NULL;
+  }
+  return e;
+}
+
+
+static void abandon (emr_Engine *e) {
+  size_t fd;
+  emr_Transfer *t;
+  e->abandoned = 1;
+  for (fd = 0; fd < e->nfds; fd++)
+    if (e->fds[fd])
+      close((int)fd);
+  for (t = e->running.first; t != NULL; t = t->next)
+    t->phase = EMR_CANCELLED;
+  emr_poller_free(e->poller);
+  e->poller = NULL;
+}
+
+
+int emr_engine_isours (emr_Engine *e) {
+  if (!e->abandoned && getpid() != e->pid)
+    abandon(e);
+  return !e->abandoned;
+}
+
+
+/* An abandoned engine stays in memory: all of it belongs to libcurl. */
+static void unref (emr_Engine *e) {
+  if (--e->refs == 0 && emr_engine_isours(e))
+    destroy(e);
+}
+
+
+void emr_engine_close (emr_Engine *e) {
+  e->signer = NULL;
+  unref(e);
+}
+
+
+emr_Signer *emr_engine_signer (const emr_Engine *e) {
+  return e->signer;
+}
+
+
+int emr_engine_inflight (const emr_Engine *e) {
+  return e->inflight;
+}
+
+
+int emr_engine_fd (const emr_Engine *e) {
+  return emr_poller_fd(e->poller);
+}
+
+
+static double untiltimer (const emr_Engine *e) {
+  double left = e->due - emr_monotonic();
+  if (e->due < 0)
+    return -1;
+  return left > 0 ? left : 0;
+}
+
+
+double emr_engine_timeout (const emr_Engine *e) {
+  return e->ended ? 0 : untiltimer(e);
+}
+
+/* }================================================================== */
+
+
+/* {==================================================================
+** Life of a transfer
+** =================================================================== */
+
+static void finish (emr_Transfer *t) {
+  emr_Engine *e = t->engine;
+  unlink_(&e->running, t);
+  t->phase = EMR_ENDED;
+  e->inflight--;
+  if (t->awaited)
+    return;
+  append(&e->finished, t);
+  t->queued = 1;
+  e->ended = 1;
+}
+
+
+static void fail (emr_Transfer *t, const char *kind, const char *code,
+                  const char *detail) {
+  t->reason.kind = kind;
+  t->reason.code = code;
+  strncpy(t->detail, detail, sizeof(t->detail) - 1);
+  finish(t);
+}
+
+
+static void clearreply (emr_Transfer *t) {
+  emr_buffer_wipe(&t->head, KEEP_BODY);
+  emr_buffer_wipe(&t->body, KEEP_BODY);
+  memset(&t->reason, 0, sizeof(t->reason));
+  memset(&t->stopped, 0, sizeof(t->stopped));
+  memset(&t->times, 0, sizeof(t->times));
+  t->detail[0] = '\0';
+  t->status = 0;
+  t->nlines = 0;
+  t->sends = t->died = t->reused = 0;
+}
+
+
+emr_Transfer *emr_engine_acquire (emr_Engine *e) {
+  emr_Transfer *t = e->pool;
+  if (t != NULL) {
+    e->pool = t->next;
+    e->npool--;
+    t->next = NULL;
+  }
+  else {
+    t = (emr_Transfer *)calloc(1, sizeof(*t));
+    if (t == NULL)
+      return NULL;
+    t->engine = e;
+    if (!emr_easy_open(t, e->share)) {
+      freetransfer(t);
+      return NULL;
+    }
+  }
+  t->phase = EMR_NEW;
+  t->repeated = t->awaited = 0;
+  e->refs++;
+  return t;
+}
+
+
+/* A connection for each call in flight may be kept, and no more. */
+static void widen (emr_Engine *e) {
+  if (e->inflight <= e->maxconnects)
+    return;
+  e->maxconnects = e->inflight > KEPT_MIN ? e->inflight : KEPT_MIN;
+  curl_multi_setopt(e->multi, CURLMOPT_MAXCONNECTS, e->maxconnects);
+}
+
+
+/* Gives the transfer to libcurl and lets it take the first step. */
+static void launch (emr_Transfer *t) {
+  emr_Engine *e = t->engine;
+  int running;
+  if (curl_multi_add_handle(e->multi, t->easy) != CURLM_OK) {
+    fail(t, "memory", NULL, "out of memory");
+    return;
+  }
+  curl_multi_socket_action(e->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+}
+
+
+static void collect (emr_Engine *e);
+
+
+static void begin (emr_Transfer *t) {
+  clearreply(t);
+  t->began = emr_monotonic();
+  t->phase = EMR_RUNNING;
+  append(&t->engine->running, t);
+  t->engine->inflight++;
+}
+
+
+void emr_engine_fail (emr_Transfer *t, const char *kind, const char *code,
+                      const char *detail) {
+  begin(t);
+  fail(t, kind, code, detail);
+}
+
+
+void emr_engine_start (emr_Transfer *t, const emr_Limits *limits) {
+  emr_Engine *e = t->engine;
+  begin(t);
+  t->deadline = t->began + limits->timeout;
+  widen(e);
+  if (!emr_easy_apply(t, limits)) {
+    t->spoiled = 1;
+    fail(t, "memory", NULL, "out of memory");
+    return;
+  }
+  launch(t);
+  collect(e);
+  ERR_clear_error();
+}
+
+
+void emr_engine_handedout (emr_Transfer *t) {
+  if (t->queued) {
+    unlink_(&t->engine->finished, t);
+    t->queued = 0;
+  }
+}
+
+
+emr_Transfer *emr_engine_finished (emr_Engine *e) {
+  emr_Transfer *t = e->finished.first;
+  if (t != NULL)
+    emr_engine_handedout(t);
+  return t;
+}
+
+
+int emr_engine_repeat (emr_Transfer *t) {
+  emr_Engine *e = t->engine;
+  double left = t->deadline - emr_monotonic();
+  if (t->repeated || !t->http.repeatable || left < 0.001 || e->signer == NULL ||
+      (t->http.issigned && !emr_http_renew(&t->http, e->signer)))
+    return 0;
+  t->repeated = 1;
+  clearreply(t);
+  if (t->phase == EMR_ENDED) {
+    emr_engine_handedout(t);
+    append(&e->running, t);
+    t->phase = EMR_RUNNING;
+    e->inflight++;
+  }
+  emr_easy_repeat(t);
+  launch(t);
+  return 1;
+}
+
+
+static void done (emr_Transfer *t, CURLcode rc) {
+  emr_Engine *e = t->engine;
+  emr_outcome_read(t, rc);
+  curl_multi_remove_handle(e->multi, t->easy);
+  if (t->died && emr_engine_repeat(t))
+    return;
+  finish(t);
+}
+
+
+static void collect (emr_Engine *e) {
+  CURLMsg *m;
+  int left;
+  while ((m = curl_multi_info_read(e->multi, &left)) != NULL) {
+    char *t = NULL;
+    CURLcode rc = m->data.result;
+    if (m->msg != CURLMSG_DONE)
+      continue;
+    curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &t);
+    done((emr_Transfer *)(void *)t, rc);
+  }
+}
+
+
+void emr_engine_cancel (emr_Transfer *t) {
+  emr_Engine *e = t->engine;
+  if (t->phase == EMR_RUNNING) {
+    unlink_(&e->running, t);
+    e->inflight--;
+    curl_multi_remove_handle(e->multi, t->easy);
+    ERR_clear_error();
+  }
+  emr_engine_handedout(t);
+  t->phase = EMR_CANCELLED;
+}
+
+
+void emr_engine_release (emr_Transfer *t) {
+  emr_Engine *e = t->engine;
+  if (!emr_engine_isours(e)) {
+    emr_http_free(&t->http);
+    clearreply(t);
+  }
+  else {
+    emr_engine_cancel(t);
+    emr_http_clear(&t->http);
+    clearreply(t);
+    if (e->npool < POOL_MAX && !t->spoiled) {
+      t->next = e->pool;
+      e->pool = t;
+      e->npool++;
+    }
+    else
+      freetransfer(t);
+  }
+  unref(e);
+}
+
+
+
+/* }================================================================== */
+
+
+/* {==================================================================
+** Steps
+** =================================================================== */
+
+static double least (double a, double b) {
+  return a < b ? a : b;
+}
+
+
+/* Milliseconds to wait, rounded up: waking too early would only spin. */
+static int waitms (const emr_Engine *e, double left) {
+  double s = least(left, NAP);
+  double timer = untiltimer(e);
+  if (timer >= 0)
+    s = least(s, timer);
+  return s <= 0 ? 0 : (int)(s * 1000) + 1;
+}
+
+
+static int curlmask (int events) {
+  return ((events & EMR_READABLE) ? CURL_CSELECT_IN : 0) |
+         ((events & EMR_WRITABLE) ? CURL_CSELECT_OUT : 0) |
+         ((events & EMR_BROKEN) ? CURL_CSELECT_ERR : 0);
+}
+
+
+/* One round: waits for sockets or the timer, and lets libcurl act. */
+static void turn (emr_Engine *e, int ms, double stop) {
+  emr_Ready ready[READY_MAX];
+  int running, i, n = emr_poller_wait(e->poller, ready, READY_MAX, ms);
+  for (i = 0; i < n; i++) {
+    curl_multi_socket_action(e->multi, ready[i].fd, curlmask(ready[i].events), &running);
+    if (emr_monotonic() > stop)
+      break;
+  }
+  if (e->due >= 0 && emr_monotonic() >= e->due)
+    curl_multi_socket_action(e->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+  collect(e);
+}
+
+
+static int hasended (const emr_Engine *e, const emr_Transfer *t) {
+  return t != NULL ? t->phase != EMR_RUNNING : e->ended;
+}
+
+
+void emr_engine_step (emr_Engine *e, double seconds, const emr_Transfer *t,
+                      emr_Interrupted stop, void *ud) {
+  double now = emr_monotonic(), end = now + seconds;
+  int waits = seconds > 0;
+  do {
+    int ms = waits && !hasended(e, t) ? waitms(e, end - now) : 0;
+    turn(e, ms, waits ? end : now + BUDGET);
+    now = emr_monotonic();
+  } while (!hasended(e, t) && now < end && !stop(ud));
+  if (t == NULL)
+    e->ended = 0;
+  ERR_clear_error();
+}
+
+/* }================================================================== */

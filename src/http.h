@@ -1,0 +1,83 @@
+/*
+** One HTTP request as it will be sent, and the head of a reply. Everything of
+** a request stands in one run of text, addressed by offset; the parts that a
+** new signature changes have a fixed length and are rewritten in place.
+** Knows the signer, neither Lua nor curl.
+*/
+#ifndef EMR_HTTP_H
+#define EMR_HTTP_H
+
+#include "acs3.h"
+#include "buffer.h"
+
+#pragma GCC visibility push(hidden)
+
+#define EMR_HEADERS_MAX 64
+
+typedef struct emr_Span {
+  size_t at, n;
+} emr_Span;
+
+typedef struct emr_Line {
+  emr_Span name, value;  /* "name: value", terminated, starting at name.at */
+} emr_Line;
+
+typedef struct emr_Http {
+  emr_Buffer text, body;
+  emr_Span method, url;
+  emr_Span path, query;  /* inside `url` */
+  int tls, loopback;
+  int hasbody;
+  int repeatable;  /* sending it twice does no harm */
+  /* line 0 is `host`, which libcurl makes from the URL */
+  emr_Line lines[EMR_HEADERS_MAX];
+  size_t nlines;
+  int issigned;
+  emr_Span date, nonce, signature;  /* rewritten by each signature */
+  emr_Buffer secret;
+  double clock_offset;
+} emr_Http;
+
+/* Forgets everything, overwriting it. */
+void emr_http_clear (emr_Http *h);
+void emr_http_free (emr_Http *h);
+
+/* 1, or 0 when memory failed while it was built. */
+int emr_http_ok (const emr_Http *h);
+
+static inline emr_Str emr_http_str (const emr_Http *h, emr_Span s) {
+  return emr_str(h->text.p + s.at, s.n);
+}
+
+/* Appends terminated text and returns where it stands. */
+emr_Span emr_http_text (emr_Http *h, emr_Str s);
+
+/* Adds a header, its name in lower case; returns 0 when there are
+** EMR_HEADERS_MAX already. */
+int emr_http_header (emr_Http *h, emr_Str name, emr_Str value);
+
+/* Headers of fixed length whose values a signature writes. */
+int emr_http_dateheader (emr_Http *h);
+int emr_http_nonceheader (emr_Http *h);
+
+/* Signs, and adds the header `authorization`; or signs anew, in place. They
+** return 0 when memory, OpenSSL or the system's random source fails. */
+int emr_http_sign (emr_Http *h, emr_Signer *s, emr_Str access_key_id);
+int emr_http_renew (emr_Http *h, emr_Signer *s);
+
+/* Finds a header in the raw head of a reply: the n-th of that name, from 0.
+** The value comes without blanks at its ends. */
+int emr_head_find (const emr_Buffer *head, const char *name, int nth,
+                   emr_Str *value);
+
+/* Calls `each` for every header line, continuation lines joined to the value
+** as they stand. */
+typedef void (*emr_EachHeader) (void *ud, emr_Str name, emr_Str value);
+void emr_head_each (const emr_Buffer *head, emr_EachHeader each, void *ud);
+
+/* Seconds since 1970 of an HTTP date, or -1. */
+double emr_http_date (emr_Str text);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,335 @@
+#include "json.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define EXACT_DIGITS 15  /* a double holds every integer of so many digits */
+
+typedef struct Scan {
+  const char *p, *end, *start;
+  emr_Json *j;
+  emr_Buffer *out;  /* or NULL */
+  const char *copied;  /* up to where `out` has the text */
+  int depth;
+} Scan;
+
+
+/* {==================================================================
+** UTF-8
+** =================================================================== */
+
+static int iscontinuation (char c) {
+  return ((unsigned char)c & 0xC0) == 0x80;
+}
+
+
+/* Shortest forms only, no surrogates, up to U+10FFFF (RFC 3629). */
+size_t emr_utf8_length (const char *s, size_t n) {
+  unsigned char c = (unsigned char)s[0], d;
+  if (c < 0x80)
+    return 1;
+  if (c < 0xC2 || c > 0xF4 || n < 2 || !iscontinuation(s[1]))
+    return 0;
+  if (c < 0xE0)
+    return 2;
+  d = (unsigned char)s[1];
+  if (n < 3 || !iscontinuation(s[2]))
+    return 0;
+  if (c < 0xF0)
+    return ((c == 0xE0 && d < 0xA0) || (c == 0xED && d > 0x9F)) ? 0 : 3;
+  if (n < 4 || !iscontinuation(s[3]))
+    return 0;
+  return ((c == 0xF0 && d < 0x90) || (c == 0xF4 && d > 0x8F)) ? 0 : 4;
+}
+
+/* }================================================================== */
+
+
+/* {==================================================================
+** The grammar: each function reads one thing, and returns 0 when it is wrong
+** =================================================================== */
+
+static int wrong (Scan *s, const char *what) {
+  s->j->wrong = what;
+  s->j->at = (size_t)(s->p - s->start) + 1;
+  return 0;
+}
+
+
+static void skipblanks (Scan *s) {
+  while (s->p < s->end &&
+         (*s->p == ' ' || *s->p == '\n' || *s->p == '\r' || *s->p == '\t'))
+    s->p++;
+}
+
+
+static int isdigit_ (char c) {
+  return c >= '0' && c <= '9';
+}
+
+
+static int ishexdigit (char c) {
+  return isdigit_(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+
+static int hexvalue (const char *p) {
+  int i, v = 0;
+  for (i = 0; i < 4; i++) {
+    char c = p[i];
+    v = v * 16 + (isdigit_(c) ? c - '0' : (c | 0x20) - 'a' + 10);
+  }
+  return v;
+}
+
+
+/* Four hex digits at `p`; -1 when they are not. */
+static int unit (const Scan *s, const char *p) {
+  int i;
+  if (s->end - p < 4)
+    return -1;
+  for (i = 0; i < 4; i++)
+    if (!ishexdigit(p[i]))
+      return -1;
+  return hexvalue(p);
+}
+
+
+static int readunicode (Scan *s) {
+  int v = unit(s, s->p);
+  if (v < 0)
+    return wrong(s, "bad escape in a string");
+  if (v >= 0xD800 && v <= 0xDBFF) {  /* needs its second half */
+    int w = (s->end - s->p >= 10 && s->p[4] == '\\' && s->p[5] == 'u')
+                ? unit(s, s->p + 6) : -1;
+    if (w < 0xDC00 || w > 0xDFFF)
+      return wrong(s, "half a surrogate pair");
+    s->p += 6;
+  }
+  else if (v >= 0xDC00 && v <= 0xDFFF)
+    return wrong(s, "half a surrogate pair");
+  s->p += 4;
+  return 1;
+}
+
+
+static int readescape (Scan *s) {
+  char c;
+  if (++s->p == s->end)
+    return wrong(s, "string without end");
+  c = *s->p;
+  if (c == '\0' || strchr("\"\\/bfnrtu", c) == NULL)
+    return wrong(s, "bad escape in a string");
+  s->p++;
+  return c == 'u' ? readunicode(s) : 1;
+}
+
+
+static int readstring (Scan *s) {
+  s->p++;
+  while (s->p < s->end) {
+    unsigned char c = (unsigned char)*s->p;
+    if (c == '"') {
+      s->p++;
+      return 1;
+    }
+    if (c == '\\') {
+      if (!readescape(s))
+        return 0;
+    }
+    else if (c < 0x20)
+      return wrong(s, "control character in a string");
+    else if (c < 0x80)
+      s->p++;
+    else {
+      size_t n = emr_utf8_length(s->p, (size_t)(s->end - s->p));
+      if (n == 0)
+        return wrong(s, "text that is not UTF-8");
+      s->p += n;
+    }
+  }
+  return wrong(s, "string without end");
+}
+
+
+static size_t readdigits (Scan *s) {
+  const char *p = s->p;
+  while (s->p < s->end && isdigit_(*s->p))
+    s->p++;
+  return (size_t)(s->p - p);
+}
+
+
+/* Puts a string in the place of the number from `p` to here. */
+static void mark (Scan *s, const char *p) {
+  s->j->longs = 1;
+  if (s->out == NULL)
+    return;
+  emr_buffer_add(s->out, s->copied, (size_t)(p - s->copied));
+  emr_buffer_char(s->out, '"');
+  emr_buffer_char(s->out, EMR_JSON_MARK);
+  emr_buffer_add(s->out, p, (size_t)(s->p - p));
+  emr_buffer_char(s->out, '"');
+  s->copied = s->p;
+}
+
+
+static int readnumber (Scan *s) {
+  const char *start = s->p, *first;
+  size_t n;
+  int whole = 1;
+  s->j->numbers = 1;
+  if (*s->p == '-')
+    s->p++;
+  first = s->p;
+  n = readdigits(s);
+  if (n == 0 || (n > 1 && *first == '0'))
+    return wrong(s, "bad number");
+  if (s->p < s->end && *s->p == '.') {
+    s->p++;
+    whole = 0;
+    if (readdigits(s) == 0)
+      return wrong(s, "bad number");
+  }
+  if (s->p < s->end && (*s->p == 'e' || *s->p == 'E')) {
+    s->p++;
+    whole = 0;
+    if (s->p < s->end && (*s->p == '+' || *s->p == '-'))
+      s->p++;
+    if (readdigits(s) == 0)
+      return wrong(s, "bad number");
+  }
+  if (whole && n > EXACT_DIGITS)
+    mark(s, start);
+  return 1;
+}
+
+
+static int readword (Scan *s, const char *word) {
+  size_t n = strlen(word);
+  if ((size_t)(s->end - s->p) < n || memcmp(s->p, word, n) != 0)
+    return wrong(s, "unexpected character");
+  s->p += n;
+  return 1;
+}
+
+
+static int readvalue (Scan *s);
+
+
+static int at (Scan *s, char c) {
+  skipblanks(s);
+  return s->p < s->end && *s->p == c;
+}
+
+
+static int readmember (Scan *s) {
+  if (!at(s, '"'))
+    return wrong(s, s->p == s->end ? "text ends too early" : "name of a member expected");
+  if (!readstring(s))
+    return 0;
+  if (!at(s, ':'))
+    return wrong(s, s->p == s->end ? "text ends too early" : "':' expected");
+  s->p++;
+  return readvalue(s);
+}
+
+
+/* An array or object, from its opening bracket on. */
+static int readlist (Scan *s, char close, int (*readitem) (Scan *)) {
+  if (++s->depth > EMR_JSON_DEPTH)
+    return wrong(s, "nested too deeply");
+  s->p++;
+  if (!at(s, close)) {
+    for (;;) {
+      if (!readitem(s))
+        return 0;
+      if (!at(s, ','))
+        break;
+      s->p++;
+    }
+    if (!at(s, close))
+      return wrong(s, s->p == s->end ? "text ends too early" : "',' expected");
+  }
+  s->p++;
+  s->depth--;
+  return 1;
+}
+
+
+static int readvalue (Scan *s) {
+  skipblanks(s);
+  if (s->p == s->end)
+    return wrong(s, "text ends too early");
+  switch (*s->p) {
+    case '"': return readstring(s);
+    case '{': return readlist(s, '}', readmember);
+    case '[': return readlist(s, ']', readvalue);
+    case 't': return readword(s, "true");
+    case 'f': return readword(s, "false");
+    case 'n':
+      s->j->nulls = 1;
+      return readword(s, "null");
+    default:
+      if (*s->p == '-' || isdigit_(*s->p))
+        return readnumber(s);
+      return wrong(s, "unexpected character");
+  }
+}
+
+/* }================================================================== */
+
+
+static void scan (emr_Str text, emr_Json *j, emr_Buffer *out) {
+  Scan s;
+  memset(j, 0, sizeof(*j));
+  memset(&s, 0, sizeof(s));
+  s.p = s.start = s.copied = text.s;
+  s.end = text.s + text.n;
+  s.j = j;
+  s.out = out;
+  if (!readvalue(&s))
+    return;
+  skipblanks(&s);
+  if (s.p != s.end)
+    wrong(&s, "something follows the value");
+  else if (out != NULL)
+    emr_buffer_add(out, s.copied, (size_t)(s.end - s.copied));
+}
+
+
+void emr_json_check (emr_Str text, emr_Json *j) {
+  scan(text, j, NULL);
+}
+
+
+void emr_json_mark (emr_Str text, emr_Buffer *out) {
+  emr_Json j;
+  scan(text, &j, out);
+}
+
+
+void emr_json_quote (emr_Buffer *b, emr_Str text) {
+  size_t i, n;
+  emr_buffer_char(b, '"');
+  for (i = 0; i < text.n; i += n) {
+    unsigned char c = (unsigned char)text.s[i];
+    n = emr_utf8_length(text.s + i, text.n - i);
+    if (n == 0) {
+      emr_buffer_text(b, "\xEF\xBF\xBD");
+      n = 1;
+    }
+    else if (c == '"' || c == '\\') {
+      emr_buffer_char(b, '\\');
+      emr_buffer_char(b, (char)c);
+    }
+    else if (c < 0x20) {
+      char escape[7];
+      snprintf(escape, sizeof(escape), "\\u%04x", c);
+      emr_buffer_add(b, escape, 6);
+    }
+    else
+      emr_buffer_add(b, text.s + i, n);
+  }
+  emr_buffer_char(b, '"');
+}

@@ -1,0 +1,38 @@
+/*
+** The grammar of JSON (RFC 8259), checked. lua-cjson builds the tables; it
+** lets some things pass that are not JSON, which end here. No Lua.
+*/
+#ifndef EMR_JSON_H
+#define EMR_JSON_H
+
+#include "buffer.h"
+
+#pragma GCC visibility push(hidden)
+
+#define EMR_JSON_DEPTH 64
+
+/* The first byte of what stands in for a long integer; it is in no UTF-8. */
+#define EMR_JSON_MARK '\xFF'
+
+typedef struct emr_Json {
+  const char *wrong;  /* NULL: it is JSON */
+  size_t at;  /* where it goes wrong, in bytes from 1 */
+  int numbers, nulls;  /* whether there are any */
+  int longs;  /* whether there are integers that a double may not hold */
+} emr_Json;
+
+void emr_json_check (emr_Str text, emr_Json *j);
+
+/* Copies text that was checked, each integer of more than 15 digits replaced
+** by a string: EMR_JSON_MARK and its digits. */
+void emr_json_mark (emr_Str text, emr_Buffer *out);
+
+/* Appends `text` as a JSON string. Bytes that are not UTF-8 become U+FFFD. */
+void emr_json_quote (emr_Buffer *b, emr_Str text);
+
+/* How many bytes the UTF-8 sequence at `s` has; 0 when it is none. */
+size_t emr_utf8_length (const char *s, size_t n);
+
+#pragma GCC visibility pop
+
+#endif

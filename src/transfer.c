@@ -1,0 +1,590 @@
+/*
+** Transfers: the bindings around the engine. A blocking call is a transfer that
+** is stepped to its end, so that there is one way a request goes.
+*/
+#include <math.h>
+#include <string.h>
+
+#include "core.h"
+#include "system.h"
+
+#define TRANSFER "emr.Transfer"
+#define STEP_MAX 604800.0  /* seconds */
+#define GRACE 1.0  /* seconds over its limit until a blocking call gives up */
+
+/* Keys of the table that a userdata carries. */
+#define ANCHOR 1  /* the compiled operation */
+#define COUNT 2  /* how many results follow, once there are any */
+
+typedef struct Info {
+  long status;
+  double server_time;  /* < 0: unknown */
+  int verified, reused;
+  emr_Times times;
+  char request_id[128];  /* or empty */
+} Info;
+
+typedef struct Transfer {
+  emr_Transfer *t;  /* NULL: not begun, or given back */
+  const emr_Operation *op;  /* NULL: a ready-made request */
+  int began;
+  Info info;
+} Transfer;
+
+
+/* {==================================================================
+** Userdata
+** =================================================================== */
+
+static Transfer *newtransfer (lua_State *L) {
+  Transfer *h = (Transfer *)lua_newuserdata(L, sizeof(*h));
+  memset(h, 0, sizeof(*h));
+  h->info.server_time = -1;
+  emr_setmetatable(L, TRANSFER);  /* from here on __gc cleans up */
+  return h;
+}
+
+
+/* The userdata of the last blocking call, when it is free. It is not while a
+** finalizer makes a call inside another, or after an error. */
+static Transfer *idletransfer (lua_State *L, emr_Core *core) {
+  Transfer *h;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, core->idle);
+  h = (Transfer *)lua_touserdata(L, -1);
+  if (h->t != NULL) {
+    lua_pop(L, 1);
+    h = newtransfer(L);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, LUA_REGISTRYINDEX, core->idle);
+  }
+  return h;
+}
+
+
+static void release (Transfer *h) {
+  emr_Transfer *t = h->t;
+  h->t = NULL;
+  if (t != NULL)
+    emr_engine_release(t);
+}
+
+
+static const char *nameof (const Transfer *h) {
+  return h->op != NULL ? h->op->name.s : "fetch";
+}
+
+/* }================================================================== */
+
+
+/* {==================================================================
+** Beginning
+** =================================================================== */
+
+/* Returns 0 when memory or descriptors run out. */
+static int begin (emr_Core *core, Transfer *h, const emr_Plan *plan, int awaited) {
+  emr_Engine *e = emr_core_engine(core);
+  emr_Signer *signer = emr_core_signer(core);
+  if (e == NULL || signer == NULL || (h->t = emr_engine_acquire(e)) == NULL)
+    return 0;
+  h->t->awaited = awaited;
+  h->op = plan->operation;
+  h->began = 1;
+  if (emr_plan_fill(plan, &h->t->http, signer))
+    emr_engine_start(h->t, &plan->options.limits);
+  else
+    emr_engine_fail(h->t, "memory", NULL, "out of memory");
+  return 1;
+}
+
+
+static int outofmemory (lua_State *L, const emr_Plan *plan) {
+  return emr_failf(L, "memory", NULL, "%s: out of memory or file descriptors",
+                   plan->operation != NULL ? plan->operation->name.s : "fetch");
+}
+
+/* }================================================================== */
+
+
+/* {==================================================================
+** Ending
+** =================================================================== */
+
+typedef struct Words {
+  const char *kind, *code;
+  const char *text;
+} Words;
+
+/* What happened, for a reader who has only the message. */
+static const Words words[] = {
+  {"network", "resolve", "the host name cannot be resolved; check region and endpoint"},
+  {"network", "connect", "cannot connect"},
+  {"network", "reset", "the connection broke before the reply was there"},
+  {"network", "truncated", "the reply ended too early"},
+  {"network", "proxy", "the proxy did not do its part"},
+  {"timeout", "connect", "no connection within the time that options.connect_timeout and "
+                         "timeout leave"},
+  {"timeout", "attempt", "no complete reply within options.timeout"},
+  {"tls", "verify", "the server's certificate cannot be trusted; for a CA of your own set "
+                    "options.ca_file"},
+  {"tls", "handshake", "the TLS handshake failed"},
+  {"tls", "ca", "the CA file cannot be used; options.ca_file sets it"},
+  {"tls", "client_cert", "the server wants a client certificate, or this one cannot be used; "
+                         "options.client_cert and client_key set it"},
+  {"protocol", "http", "what came is not a proper HTTP reply"},
+  {"protocol", "too_large", "the reply is larger than allowed (options.max_response_bytes; "
+                            "64 KiB or 256 lines of headers)"},
+  {"protocol", "encoding", "the reply is compressed, which was not asked for"},
+  {"memory", NULL, "out of memory"},
+};
+
+
+static int same (const char *a, const char *b) {
+  return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+
+static const char *wordsfor (const emr_Reason *r) {
+  size_t i;
+  for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+    if (same(words[i].kind, r->kind) && same(words[i].code, r->code))
+      return words[i].text;
+  return "the transfer failed";
+}
+
+
+/* libcurl quotes a proxy URL that it cannot read, with the password in it. */
+static int istellable (const emr_Transfer *t) {
+  return t->detail[0] != '\0' && strstr(t->detail, "Unsupported proxy") == NULL &&
+         strcmp(t->reason.kind, "memory") != 0;
+}
+
+
+static int pushfailure (lua_State *L, const Transfer *h) {
+  const emr_Transfer *t = h->t;
+  emr_Failure f;
+  memset(&f, 0, sizeof(f));
+  if (istellable(t))
+    lua_pushfstring(L, "%s: %s: %s", nameof(h), wordsfor(&t->reason), t->detail);
+  else
+    lua_pushfstring(L, "%s: %s", nameof(h), wordsfor(&t->reason));
+  f.kind = t->reason.kind;
+  f.code = t->reason.code;
+  f.message = emr_tostr(L, -1);
+  f.status = t->status;
+  f.request_id = emr_requestid(&t->head);
+  f.final = same(f.code, "proxy") && t->status == 407;
+  f.http = &t->http;
+  return emr_fail(L, &f);
+}
+
+
+/* Pushes what the transfer has come to; returns how many values. */
+static int pushresult (lua_State *L, emr_Core *core, const Transfer *h) {
+  emr_Reply r;
+  if (h->t == NULL || h->t->phase == EMR_CANCELLED)
+    return emr_failf(L, "cancelled", NULL, "%s: cancelled", nameof(h));
+  if (h->t->reason.kind != NULL)
+    return pushfailure(L, h);
+  r.name = nameof(h);
+  r.status = h->t->status;
+  r.head = &h->t->head;
+  r.body = emr_str(h->t->body.p, h->t->body.n);
+  r.http = &h->t->http;
+  if (h->op != NULL)
+    return emr_pushresponse(L, core, h->op, &r);
+  emr_pushreply(L, &r);
+  return 1;
+}
+
+
+static void readinfo (Transfer *h) {
+  const emr_Transfer *t = h->t;
+  emr_Str date, id;
+  if (t == NULL || t->phase != EMR_ENDED)
+    return;
+  h->info.status = t->status;
+  h->info.server_time = emr_head_find(&t->head, "date", 0, &date) ? emr_http_date(date) : -1;
+  h->info.verified = t->http.tls && t->head.n > 0;  /* nothing comes unverified */
+  h->info.reused = t->reused;
+  h->info.times = t->times;
+  id = emr_requestid(&t->head);
+  if (id.n < sizeof(h->info.request_id)) {
+    memcpy(h->info.request_id, id.s, id.n);
+    h->info.request_id[id.n] = '\0';
+  }
+}
+
+/* }================================================================== */
+
+
+/* {==================================================================
+** Blocking calls
+** =================================================================== */
+
+/* Steps until the transfer has ended. libcurl keeps its own limit; ours is the
+** second fence. */
+static void await (lua_State *L, emr_Core *core, emr_Transfer *t) {
+  emr_Watch watch = emr_watch(L, core);
+  double left = t->deadline + GRACE - emr_monotonic();
+  while (t->phase == EMR_RUNNING && left > 0 && !emr_isinterrupted(&watch)) {
+    emr_engine_step(t->engine, left, t, emr_isinterrupted, &watch);
+    left = t->deadline + GRACE - emr_monotonic();
+  }
+  if (t->phase == EMR_RUNNING)
+    emr_engine_cancel(t);
+}
+
+
+static int runtoend (lua_State *L, emr_Core *core, const emr_Plan *plan) {
+  Transfer *h = idletransfer(L, core);
+  int n;
+  if (!begin(core, h, plan, 1))
+    return outofmemory(L, plan);
+  if (h->t->phase == EMR_RUNNING)
+    await(L, core, h->t);
+  n = pushresult(L, core, h);
+  release(h);
+  return n;
+}
+
+
+/* Arguments: operation, request [, options]. */
+static int call (lua_State *L) {
+  emr_Core *core = emr_core(L);
+  emr_Plan plan;
+  int failed = emr_plan_operation(L, core, 1, &plan);
+  if (failed)
+    return failed;
+  if (emr_core_mustnotblock(L, core, plan.options.blocking, plan.operation->name.s))
+    return 3;
+  return runtoend(L, core, &plan);
+}
+
+
+static int l_call (lua_State *L) {
+  return call(L);
+}
+
+
+/* Arguments: request [, options]. */
+static int l_get_session_cluster (lua_State *L) {
+  emr_Core *core = emr_core(L);
+  lua_settop(L, 2);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, core->get);
+  if (lua_type(L, -1) != LUA_TTABLE) {
+    lua_pop(L, 1);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "emr.operations");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "GetSessionCluster");
+    lua_remove(L, -2);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, LUA_REGISTRYINDEX, core->get);
+  }
+  lua_insert(L, 1);
+  return call(L);
+}
+
+
+/* Arguments: http_request [, options]. */
+static int l_fetch (lua_State *L) {
+  emr_Core *core = emr_core(L);
+  emr_Plan plan;
+  emr_plan_http(L, 1, &plan);
+  if (emr_core_mustnotblock(L, core, plan.options.blocking, "fetch"))
+    return 3;
+  return runtoend(L, core, &plan);
+}
+
+/* }================================================================== */
+
+
+/* {==================================================================
+** Transfers in Lua's hands
+** =================================================================== */
+
+static Transfer *checktransfer (lua_State *L) {
+  Transfer *h = (Transfer *)luaL_checkudata(L, 1, TRANSFER);
+  if (h->t != NULL)
+    emr_engine_isours(h->t->engine);  /* cancels it in a forked child */
+  return h;
+}
+
+
+/* Keeps the `n` values on top as the results of the transfer at `i`. */
+static void keepresults (lua_State *L, int i, int n) {
+  int k;
+  emr_gettable(L, i);
+  for (k = n; k >= 1; k--) {
+    lua_pushvalue(L, -1 - (n - k + 1));
+    lua_rawseti(L, -2, COUNT + k);
+  }
+  lua_pushinteger(L, n);
+  lua_rawseti(L, -2, COUNT);
+  lua_pop(L, 1);
+}
+
+
+/* Pushes the results that were kept; returns how many. */
+static int keptresults (lua_State *L, int i) {
+  int k, n, t;
+  emr_gettable(L, i);
+  t = lua_gettop(L);
+  lua_rawgeti(L, t, COUNT);
+  n = (int)lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  for (k = 1; k <= n; k++)
+    lua_rawgeti(L, t, COUNT + k);
+  lua_remove(L, t);
+  return n;
+}
+
+
+/* Begins what the plan says; with `failed` values on top, which are then its
+** result, the transfer has ended already. */
+static int starttransfer (lua_State *L, emr_Core *core, const emr_Plan *plan, int failed) {
+  int i, top = lua_gettop(L);
+  Transfer *h = newtransfer(L);
+  i = lua_gettop(L);
+  lua_createtable(L, COUNT, 0);
+  if (plan->operation != NULL) {
+    (void)emr_checkoperation(L, core, 1);
+    lua_rawseti(L, -2, ANCHOR);
+  }
+  emr_settable(L, i);
+  h->op = plan->operation;
+  if (failed) {
+    emr_Engine *e = emr_core_engine(core);
+    for (top -= failed; top < i - 1; top++)
+      lua_pushvalue(L, top + 1);
+    keepresults(L, i, failed);
+    lua_settop(L, i);
+    if (e != NULL && (h->t = emr_engine_acquire(e)) != NULL)
+      emr_engine_fail(h->t, "credentials", NULL, "");
+  }
+  else if (!begin(core, h, plan, 0)) {
+    keepresults(L, i, outofmemory(L, plan));
+    lua_settop(L, i);
+  }
+  if (h->t != NULL) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, core->transfers);
+    lua_pushvalue(L, i);
+    emr_rawsetp(L, lua_gettop(L) - 1, h->t);
+    lua_settop(L, i);
+  }
+  return 1;
+}
+
+
+static int l_start (lua_State *L) {
+  emr_Core *core = emr_core(L);
+  emr_Plan plan;
+  int failed = 0;
+  if (emr_ishttprequest(L, 1))
+    emr_plan_http(L, 1, &plan);
+  else
+    failed = emr_plan_operation(L, core, 1, &plan);
+  return starttransfer(L, core, &plan, failed);
+}
+
+
+static int l_result (lua_State *L) {
+  emr_Core *core = emr_core(L);
+  Transfer *h = checktransfer(L);
+  int n;
+  lua_settop(L, 1);
+  n = keptresults(L, 1);
+  if (n == 0) {
+    if (h->t != NULL && h->t->phase == EMR_RUNNING)
+      return 0;
+    n = pushresult(L, core, h);
+    keepresults(L, 1, n);
+  }
+  readinfo(h);
+  release(h);
+  return n;
+}
+
+
+static void setseconds (lua_State *L, const char *name, double v) {
+  lua_pushnumber(L, v);
+  lua_setfield(L, -2, name);
+}
+
+
+static int l_info (lua_State *L) {
+  Transfer *h = checktransfer(L);
+  const Info *i = &h->info;
+  readinfo(h);
+  lua_createtable(L, 0, 10);
+  if (i->status != 0) {
+    lua_pushinteger(L, (lua_Integer)i->status);
+    lua_setfield(L, -2, "status");
+  }
+  if (i->request_id[0] != '\0') {
+    emr_pushclean(L, emr_str(i->request_id, strlen(i->request_id)), 128, NULL);
+    lua_setfield(L, -2, "request_id");
+  }
+  if (i->server_time >= 0)
+    setseconds(L, "server_time", i->server_time);
+  lua_pushboolean(L, i->verified);
+  lua_setfield(L, -2, "verified");
+  lua_pushboolean(L, i->reused);
+  lua_setfield(L, -2, "reused");
+  setseconds(L, "lookup", i->times.lookup);
+  setseconds(L, "connect", i->times.connect);
+  setseconds(L, "tls", i->times.tls);
+  setseconds(L, "first_byte", i->times.first_byte);
+  setseconds(L, "total", i->times.total);
+  return 1;
+}
+
+
+static int l_cancel (lua_State *L) {
+  release(checktransfer(L));
+  return 0;
+}
+
+
+static int l_gc (lua_State *L) {  /* also __close */
+  release((Transfer *)luaL_checkudata(L, 1, TRANSFER));
+  return 0;
+}
+
+
+static int l_tostring (lua_State *L) {
+  const Transfer *h = checktransfer(L);
+  const char *state = h->t == NULL ? "over" :
+                      h->t->phase == EMR_RUNNING ? "running" : "ended";
+  lua_pushfstring(L, "%s: %s (%s)", TRANSFER, nameof(h), state);
+  return 1;
+}
+
+/* }================================================================== */
+
+
+/* {==================================================================
+** The engine
+** =================================================================== */
+
+static double checkseconds (lua_State *L, int arg) {
+  double s = luaL_optnumber(L, arg, 0);
+  luaL_argcheck(L, s >= 0 && s <= STEP_MAX, arg, "seconds must be a number from 0 to 604800");
+  return s;
+}
+
+
+static int noengine (lua_State *L) {
+  return emr_failf(L, "memory", NULL, "emr: out of memory or file descriptors");
+}
+
+
+static int l_step (lua_State *L) {
+  emr_Core *core = emr_core(L);
+  double seconds = checkseconds(L, 1);
+  emr_Engine *e;
+  emr_Watch watch = emr_watch(L, core);
+  if (seconds > 0 && emr_core_mustnotblock(L, core, 0, "emr.step"))
+    return 3;
+  if ((e = emr_core_engine(core)) == NULL)
+    return noengine(L);
+  emr_engine_step(e, seconds, NULL, emr_isinterrupted, &watch);
+  lua_pushinteger(L, emr_engine_inflight(e));
+  return 1;
+}
+
+
+static int l_finished (lua_State *L) {
+  emr_Core *core = emr_core(L);
+  emr_Transfer *t = NULL;
+  if (core->engine != NULL && emr_engine_isours(core->engine))
+    t = emr_engine_finished(core->engine);
+  if (t == NULL) {
+    lua_pushnil(L);
+    return 1;
+  }
+  lua_rawgeti(L, LUA_REGISTRYINDEX, core->transfers);
+  emr_rawgetp(L, lua_gettop(L), t);
+  return 1;
+}
+
+
+static int l_pollfd (lua_State *L) {
+  emr_Engine *e = emr_core_engine(emr_core(L));
+  if (e == NULL)
+    return noengine(L);
+  if (emr_engine_fd(e) < 0)
+    return emr_failf(L, "unsupported", "platform",
+                     "emr.pollfd: this system has no descriptor for many sockets; "
+                     "call emr.step(0) now and then instead");
+  lua_pushinteger(L, emr_engine_fd(e));
+  return 1;
+}
+
+
+static int l_events (lua_State *L) {
+  lua_pushliteral(L, "r");
+  return 1;
+}
+
+
+static int l_timeout (lua_State *L) {
+  emr_Core *core = emr_core(L);
+  double s = core->engine != NULL && emr_engine_isours(core->engine)
+                 ? emr_engine_timeout(core->engine) : -1;
+  if (s < 0)
+    lua_pushnil(L);
+  else
+    lua_pushnumber(L, s);
+  return 1;
+}
+
+/* }================================================================== */
+
+
+const luaL_Reg emr_transfer_functions[] = {
+  {"get_session_cluster", l_get_session_cluster},
+  {"call", l_call},
+  {"fetch", l_fetch},
+  {"start", l_start},
+  {"step", l_step},
+  {"finished", l_finished},
+  {"pollfd", l_pollfd},
+  {"events", l_events},
+  {"timeout", l_timeout},
+  {NULL, NULL}
+};
+
+
+static const luaL_Reg methods[] = {
+  {"result", l_result},
+  {"info", l_info},
+  {"cancel", l_cancel},
+  {NULL, NULL}
+};
+
+
+static const luaL_Reg metamethods[] = {
+  {"__gc", l_gc},
+  {"__close", l_gc},
+  {"__tostring", l_tostring},
+  {NULL, NULL}
+};
+
+
+/* Called with the core on top, which the functions get as an upvalue. */
+void emr_transfer_open (lua_State *L, emr_Core *core) {
+  int top = lua_gettop(L);
+  luaL_newmetatable(L, TRANSFER);
+  lua_pushvalue(L, top);
+  emr_setfuncs(L, metamethods);
+  lua_newtable(L);
+  lua_pushvalue(L, top);
+  emr_setfuncs(L, methods);
+  lua_setfield(L, -2, "__index");
+  lua_pushliteral(L, TRANSFER);
+  lua_setfield(L, -2, "__name");
+  lua_pop(L, 1);
+  (void)newtransfer(L);
+  core->idle = luaL_ref(L, LUA_REGISTRYINDEX);
+}
