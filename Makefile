@@ -1,0 +1,114 @@
+# emr: `make help` lists what there is. From outside come LUA, CC, CFLAGS, LIBFLAG, LUA_INCDIR,
+# PREFIX, LIBDIR, LUADIR and DESTDIR; pkg-config tells the rest.
+LUA = 5.4
+LUAS = 5.1 luajit 5.2 5.3 5.4
+BUILD = build/$(LUA)
+LIBFLAG = -shared
+PREFIX = /usr/local
+LUA_ABI = $(LUA:luajit=5.1)
+LIBDIR = $(PREFIX)/lib/lua/$(LUA_ABI)
+LUADIR = $(PREFIX)/share/lua/$(LUA_ABI)
+INSTALL = install
+PKG_CONFIG = pkg-config
+
+WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef
+LUA_CFLAGS = $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(shell \
+  LUA=$(LUA); . tools/env.sh; $(PKG_CONFIG) --cflags "$$(lua_package)"))
+ALL_CFLAGS = -std=gnu99 -O2 -fPIC -fvisibility=hidden $(WARNINGS) $(LUA_CFLAGS) \
+  $(shell $(PKG_CONFIG) --cflags libcurl libcrypto) $(CPPFLAGS) $(CFLAGS)
+LIBS = $(shell $(PKG_CONFIG) --libs libcurl libcrypto)
+
+MODULE = $(BUILD)/emr.so
+OBJECTS = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/*.c))
+LUA_FILES = $(patsubst lua/%,%,$(shell find lua -name '*.lua'))
+
+# Those of LUAS that are on this machine, and how a recipe runs something in this tree.
+FOUND_LUAS = $(shell for LUA in $(LUAS); do \
+  (. tools/env.sh; lua_package && lua_program) >/dev/null && echo $$LUA; done)
+IN_TREE = . tools/env.sh; use_this_tree;
+RUN_SPECS = $(IN_TREE) $(RUN) "$$(lua_program)" tools/busted.lua $(SPEC)
+
+export LUA BUILD CC LUA_INCDIR
+
+all: $(MODULE) ## build build/$(LUA)/emr.so; LUA=5.1, 5.2, 5.3 or luajit choose another Lua
+
+$(MODULE): $(OBJECTS)
+	$(CC) $(LIBFLAG) $(LDFLAGS) -o $@ $^ $(LIBS)
+	@$(PKG_CONFIG) --atleast-version=7.87 libcurl || \
+	  echo "note: libcurl older than 7.87: a timeout does not end a name lookup that hangs"
+
+$(BUILD)/%.o: src/%.c Makefile | packages
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+-include $(wildcard $(BUILD)/*.d)
+
+packages:
+	@tools/install-packages --check build
+
+demo: ## install what is missing, build, and wait for a session cluster of an emulated cloud
+	@tools/install-packages build demo
+	@$(MAKE) --no-print-directory all
+	@tools/demo
+
+emulator: ## the emulated cloud to try scripts against, until Ctrl-C
+	@tools/install-packages build demo
+	@$(MAKE) --no-print-directory all
+	@$(IN_TREE) exec spec/emulator/run foreground
+
+test: ## install what is missing, build, and run the specs (SPEC=spec/sign_spec.lua: only that one)
+	@tools/install-packages build demo test
+	@$(MAKE) --no-print-directory all
+	@$(RUN_SPECS)
+
+test-all: ## the specs under every Lua that is on this machine
+	@failed=; for lua in $(FOUND_LUAS); do \
+	  echo "== Lua $$lua"; $(MAKE) --no-print-directory LUA=$$lua test || failed="$$failed $$lua"; done; \
+	echo "tested: $(FOUND_LUAS); not on this machine: $(or $(filter-out $(FOUND_LUAS),$(LUAS)),none)"; \
+	[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
+
+lint: ## luacheck, cppcheck, clang-tidy, and gcc and clang with -Werror for every Lua on this machine
+	@tools/install-packages build lint
+	luacheck --quiet .
+	cppcheck --quiet --std=c99 --enable=warning,performance,portability --inline-suppr \
+	  --suppress=missingIncludeSystem --error-exitcode=1 src tools
+	clang-tidy --quiet src/*.c tools/*.c -- $(ALL_CFLAGS) 2>/dev/null
+	@for lua in $(FOUND_LUAS); do for cc in gcc clang; do \
+	  $(MAKE) -s --no-print-directory LUA=$$lua CC=$$cc CFLAGS=-Werror BUILD=build/lint/$$cc-$$lua all || exit 1; \
+	done; done
+
+SANITIZE = -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+asan: BUILD := build/asan-$(LUA)
+asan: ## the specs with clang's sanitizers for addresses, leaks and undefined behaviour
+	@tools/install-packages build demo test asan
+	@$(MAKE) --no-print-directory BUILD=$(BUILD) CC=clang CFLAGS='$(SANITIZE)' LDFLAGS='$(SANITIZE)' \
+	  all $(BUILD)/lua
+	@export LUA_BIN=$(BUILD)/lua; $(RUN_SPECS)
+
+# An interpreter of our own: the sanitizers have to be in the program that loads the module.
+$(BUILD)/lua: tools/lua.c Makefile
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -Wl,-E -o $@ $< $(shell \
+	  LUA=$(LUA); . tools/env.sh; $(PKG_CONFIG) --libs "$$(lua_package)")
+
+valgrind: RUN = valgrind -q --keep-debuginfo=yes --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite
+valgrind: ## the specs under valgrind (slow)
+	@tools/install-packages build demo test valgrind
+	@$(MAKE) --no-print-directory all
+	@$(RUN_SPECS)
+
+install: all ## into DESTDIR, LIBDIR and LUADIR (PREFIX=/usr/local)
+	$(INSTALL) -D -m 755 $(MODULE) $(DESTDIR)$(LIBDIR)/emr.so
+	for file in $(LUA_FILES); do \
+	  $(INSTALL) -D -m 644 lua/$$file $(DESTDIR)$(LUADIR)/$$file || exit 1; done
+
+uninstall: ## what install put there
+	rm -f $(DESTDIR)$(LIBDIR)/emr.so
+	rm -rf $(DESTDIR)$(LUADIR)/emr
+
+clean: ## remove build/
+	rm -rf build
+
+help: ## this
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+.PHONY: all packages demo emulator test test-all lint asan valgrind install uninstall clean help
