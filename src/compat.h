@@ -11,18 +11,23 @@
 /* The name of the Lua this was built for, as its own _VERSION has it. */
 #define EMR_LUA LUA_VERSION
 
+#if defined(__clang_analyzer__)
+/* What the manual says and the header does not. */
+LUALIB_API int luaL_error (lua_State *L, const char *fmt, ...) __attribute__((noreturn));
+#endif
+
 #if LUA_VERSION_NUM == 501
 
 #define emr_rawlen lua_objlen
 
 static inline void emr_rawgetp (lua_State *L, int t, const void *p) {
-  lua_pushlightuserdata(L, (void *)(size_t)p);
+  lua_pushlightuserdata(L, (void *)p);
   lua_rawget(L, t);
 }
 
 /* `t` must not be relative to the top. */
 static inline void emr_rawsetp (lua_State *L, int t, const void *p) {
-  lua_pushlightuserdata(L, (void *)(size_t)p);
+  lua_pushlightuserdata(L, (void *)p);
   lua_insert(L, -2);
   lua_rawset(L, t);
 }

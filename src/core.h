@@ -46,7 +46,7 @@ typedef struct emr_Watch {
 } emr_Watch;
 
 emr_Watch emr_watch (lua_State *L, const emr_Core *core);
-int emr_isinterrupted (void *watch);
+int emr_isinterrupted (void *ud);
 
 
 /* failure.c: the one place in C that builds an error. */

@@ -153,7 +153,7 @@ static const char *readipv6 (emr_Str host, emr_Endpoint *e) {
 
 
 static const char *readauthority (emr_Str text, emr_Endpoint *e) {
-  emr_Str host = text;
+  emr_Str host;
   const char *wrong;
   int port = 0;
   size_t n;

@@ -120,9 +120,9 @@ void emr_easy_close (emr_Transfer *t);
 void emr_easy_repeat (emr_Transfer *t);
 
 /* The engine's book of sockets, called from easy.c. */
-curl_socket_t emr_engine_opensocket (void *engine, curlsocktype purpose,
-                                     struct curl_sockaddr *address);
-int emr_engine_closesocket (void *engine, curl_socket_t fd);
+curl_socket_t emr_engine_opensocket (void *ud, curlsocktype purpose,
+                                     struct curl_sockaddr *a);
+int emr_engine_closesocket (void *ud, curl_socket_t fd);
 emr_Signer *emr_engine_signer (const emr_Engine *e);
 
 /* outcome.c: fills reason, status and times from what libcurl says. */

@@ -142,7 +142,7 @@ static void readargv (lua_State *L, char *argv[ARGS_MAX + 1]) {
     lua_rawgeti(L, 1, i + 1);
     if (lua_type(L, -1) != LUA_TSTRING || strlen(lua_tostring(L, -1)) != emr_tostr(L, -1).n)
       luaL_error(L, "argv[%d] must be a string without NUL bytes", i + 1);
-    argv[i] = (char *)(uintptr_t)lua_tostring(L, -1);
+    argv[i] = (char *)lua_tostring(L, -1);
   }
   argv[n] = NULL;
 }

@@ -67,7 +67,7 @@ int emr_http_renew (emr_Http *h, emr_Signer *s);
 
 /* Finds a header in the raw head of a reply: the n-th of that name, from 0.
 ** The value comes without blanks at its ends. */
-int emr_head_find (const emr_Buffer *head, const char *name, int nth,
+int emr_head_find (const emr_Buffer *head, const char *wanted, int nth,
                    emr_Str *value);
 
 /* Calls `each` for every header line, continuation lines joined to the value

@@ -133,12 +133,14 @@ void emr_outcome_read (emr_Transfer *t, CURLcode rc) {
     t->reason = t->stopped;
   else if (rc != CURLE_OK)
     t->reason = classify(t, rc);
+  else if (t->inhead)  /* libcurl is content with a head that was cut short */
+    t->reason = reason("network", "reset");
   else if (t->status < 200 || t->status > 599)
     t->reason = reason("protocol", "http");
   if (t->reason.code != NULL && strcmp(t->reason.code, "proxy") == 0)
     curl_easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &t->status);
   if (t->reason.kind != NULL && t->detail[0] == '\0') {
-    strncpy(t->detail, curl_easy_strerror(rc), sizeof(t->detail) - 1);
+    strncpy(t->detail, rc == CURLE_OK ? "" : curl_easy_strerror(rc), sizeof(t->detail) - 1);
     t->detail[sizeof(t->detail) - 1] = '\0';
   }
 }

@@ -87,15 +87,15 @@ static void pushsignature (lua_State *L, emr_Buffer *copy, emr_Str id, emr_Signa
 
 
 /* Runs the signer, and moves what it made into `copy`. No Lua in between. */
-static int sign (emr_Signer *signer, emr_Signable *r, emr_Str body, emr_Str secret,
+static int sign (emr_Signer *signer, emr_Signable r, emr_Str body, emr_Str secret,
                  emr_Buffer *copy, emr_Signature *s) {
   char hash[EMR_HEX_SHA256];
   int ok = 1;
-  if (r->payload_hash.s == NULL) {
+  if (r.payload_hash.s == NULL) {
     ok = emr_acs3_sha256(signer, body, hash);
-    r->payload_hash = emr_str(hash, sizeof(hash));
+    r.payload_hash = emr_str(hash, sizeof(hash));
   }
-  ok = ok && emr_acs3_sign(signer, r, secret, s);
+  ok = ok && emr_acs3_sign(signer, &r, secret, s);
   if (ok) {
     emr_buffer_reserve(copy, 2 * s->signed_headers.n + s->canonical_request.n + 2048);
     emr_buffer_str(copy, s->canonical_request);
@@ -138,7 +138,7 @@ static int l_sign (lua_State *L) {
   emr_acs3_query(b, query, nquery);
   r.query = emr_str(b->p != NULL ? b->p : "", b->n);
   b = emr_newbuffer(L);
-  if (signer == NULL || !sign(signer, &r, body, secret, b, &s))
+  if (signer == NULL || !sign(signer, r, body, secret, b, &s))
     return emr_failf(L, "memory", NULL, "emr.sign: out of memory");
   pushsignature(L, b, id, &s);
   return 1;
