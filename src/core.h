@@ -148,6 +148,7 @@ void emr_checknames (lua_State *L, int t, const char *what, emr_IsKnown isknown,
                      const void *ud);
 
 int emr_hascontrol (emr_Str s);
+int emr_isname (emr_Str s, const char *name);  /* in any letter case */
 emr_Str emr_tostr (lua_State *L, int i);
 
 
@@ -158,8 +159,9 @@ emr_Str emr_tostr (lua_State *L, int i);
 void emr_pushbody (lua_State *L, int fields, int value, const char *what);
 
 
-/* request.c: from a request and options to bytes. Reading comes first, may
-** raise, and owns nothing; filling cannot raise. */
+/* request.c reads the arguments, which may raise and owns nothing; fill.c makes
+** bytes of them, which cannot raise. Path and query are encoded once, and the
+** same bytes are signed and sent. */
 
 typedef struct emr_Plan {
   const emr_Operation *operation;  /* NULL: a ready-made HTTP request */

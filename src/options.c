@@ -4,6 +4,7 @@
 */
 #include <stddef.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core.h"
 
@@ -75,6 +76,11 @@ int emr_hascontrol (emr_Str s) {
     if ((unsigned char)s.s[i] < 0x20 || s.s[i] == 0x7F)
       return 1;
   return 0;
+}
+
+
+int emr_isname (emr_Str s, const char *name) {
+  return s.n == strlen(name) && strncasecmp(s.s, name, s.n) == 0;
 }
 
 
