@@ -16,7 +16,7 @@ typedef struct emr_Core {
   emr_Signer *signer;
   emr_Engine *engine;
   int inside_nginx;
-  int closed;
+  int opened, closed;
   /* registry references */
   int decode;  /* lua-cjson's, of a strict instance of our own */
   int operations;  /* weak: descriptor -> compiled operation */
@@ -24,6 +24,9 @@ typedef struct emr_Core {
   int idle;  /* a transfer userdata for the next blocking call */
   int get;  /* the descriptor of GetSessionCluster, once it was used */
 } emr_Core;
+
+/* Pushes the core of this Lua state; there is one, however often we load. */
+emr_Core *emr_core_push (lua_State *L);
 
 /* The core of the running function. Raises when its Lua state is closing. */
 emr_Core *emr_core (lua_State *L);

@@ -2,7 +2,7 @@
 ** The libcurl handle of one transfer: what is set once, what is set for each
 ** request, and what libcurl calls back while it runs.
 */
-#include "engine.h"
+#include "easy.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -75,6 +75,12 @@ static size_t onheader (char *p, size_t size, size_t n, void *ud) {
 }
 
 
+int emr_easy_renew (emr_Transfer *t) {
+  return !t->http.issigned ||
+         (t->signer != NULL && emr_http_renew(&t->http, t->signer));
+}
+
+
 #if LIBCURL_VERSION_NUM >= 0x075000
 
 /* Before each sending. libcurl by itself sends a request again when a kept
@@ -82,15 +88,13 @@ static size_t onheader (char *p, size_t size, size_t n, void *ud) {
 ** so it is signed anew, and sent once more only on a new connection. */
 static int onsend (void *ud, char *ip, char *localip, int port, int localport) {
   emr_Transfer *t = (emr_Transfer *)ud;
-  emr_Signer *signer = emr_engine_signer(t->engine);
   long connects = 0;
   (void)ip; (void)localip; (void)port; (void)localport;
   if (t->sends++ == 0)
     return CURL_PREREQFUNC_OK;
   t->died = 1;
   curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &connects);
-  if (connects == 0 || t->repeated || !t->http.repeatable || signer == NULL ||
-      (t->http.issigned && !emr_http_renew(&t->http, signer)))
+  if (connects == 0 || t->repeated || !t->http.repeatable || !emr_easy_renew(t))
     return CURL_PREREQFUNC_ABORT;
   t->repeated = 1;
   return CURL_PREREQFUNC_OK;
@@ -127,16 +131,16 @@ static int setnewer (emr_Transfer *t) {
 
 /* Redirects, cookies, netrc, compression, HTTP/0.9 and authentication are off
 ** by libcurl's own defaults, and stay so. */
-static int setconstants (emr_Transfer *t) {
+static int setconstants (emr_Transfer *t, emr_Sockets *sockets) {
   return
     set(CURLOPT_PRIVATE, t) &&
     set(CURLOPT_ERRORBUFFER, t->detail) &&
     set(CURLOPT_WRITEFUNCTION, onbody) && set(CURLOPT_WRITEDATA, t) &&
     set(CURLOPT_HEADERFUNCTION, onheader) && set(CURLOPT_HEADERDATA, t) &&
-    set(CURLOPT_OPENSOCKETFUNCTION, emr_engine_opensocket) &&
-    set(CURLOPT_OPENSOCKETDATA, t->engine) &&
-    set(CURLOPT_CLOSESOCKETFUNCTION, emr_engine_closesocket) &&
-    set(CURLOPT_CLOSESOCKETDATA, t->engine) &&
+    set(CURLOPT_OPENSOCKETFUNCTION, emr_sockets_open) &&
+    set(CURLOPT_OPENSOCKETDATA, sockets) &&
+    set(CURLOPT_CLOSESOCKETFUNCTION, emr_sockets_close) &&
+    set(CURLOPT_CLOSESOCKETDATA, sockets) &&
     set(CURLOPT_NOSIGNAL, 1L) &&
     set(CURLOPT_PATH_AS_IS, 1L) &&
     set(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) &&
@@ -162,9 +166,9 @@ static void freestring (char *s) {
 }
 
 
-int emr_easy_open (emr_Transfer *t, CURLSH *share) {
+int emr_easy_open (emr_Transfer *t, CURLSH *share, emr_Sockets *sockets) {
   t->easy = curl_easy_init();
-  return t->easy != NULL && setconstants(t) && setnewer(t) &&
+  return t->easy != NULL && setconstants(t, sockets) && setnewer(t) &&
          set(CURLOPT_SHARE, share) &&
          (defaultca() == NULL || set(CURLOPT_CAPATH, NULL));
 }

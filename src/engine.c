@@ -6,7 +6,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <openssl/err.h>
@@ -40,8 +39,7 @@ struct emr_Engine {
   int npool;
   int inflight;
   long maxconnects;
-  unsigned char *fds;  /* by descriptor: 1 for a socket of ours, kept ones too */
-  size_t nfds;
+  emr_Sockets sockets;
 };
 
 
@@ -106,47 +104,6 @@ static void unlink_ (List *l, emr_Transfer *t) {
 ** Sockets and the timer, as libcurl asks for them
 ** =================================================================== */
 
-static int note (emr_Engine *e, curl_socket_t fd) {
-  if ((size_t)fd >= e->nfds) {
-    size_t n = (size_t)fd + 64;
-    unsigned char *fds = (unsigned char *)realloc(e->fds, n);
-    if (fds == NULL)
-      return 0;
-    memset(fds + e->nfds, 0, n - e->nfds);
-    e->fds = fds;
-    e->nfds = n;
-  }
-  e->fds[fd] = 1;
-  return 1;
-}
-
-
-curl_socket_t emr_engine_opensocket (void *ud, curlsocktype purpose,
-                                     struct curl_sockaddr *a) {
-  emr_Engine *e = (emr_Engine *)ud;
-  int type = a->socktype;
-  curl_socket_t fd;
-  (void)purpose;
-#ifdef SOCK_CLOEXEC
-  type |= SOCK_CLOEXEC;
-#endif
-  fd = socket(a->family, type, a->protocol);
-  if (fd >= 0 && !note(e, fd)) {
-    close(fd);
-    fd = CURL_SOCKET_BAD;
-  }
-  return fd;
-}
-
-
-int emr_engine_closesocket (void *ud, curl_socket_t fd) {
-  emr_Engine *e = (emr_Engine *)ud;
-  if ((size_t)fd < e->nfds)
-    e->fds[fd] = 0;
-  return close(fd);
-}
-
-
 static int onsocket (CURL *easy, curl_socket_t fd, int what, void *ud, void *p) {
   emr_Engine *e = (emr_Engine *)ud;
   int events = 0;
@@ -196,7 +153,7 @@ static void destroy (emr_Engine *e) {
   if (e->share != NULL)
     curl_share_cleanup(e->share);
   emr_poller_free(e->poller);
-  free(e->fds);
+  emr_sockets_free(&e->sockets);
   free(e);
   ERR_clear_error();
 }
@@ -235,12 +192,9 @@ emr_Engine *emr_engine_new (emr_Signer *signer) {
 
 
 static void abandon (emr_Engine *e) {
-  size_t fd;
   emr_Transfer *t;
   e->abandoned = 1;
-  for (fd = 0; fd < e->nfds; fd++)
-    if (e->fds[fd])
-      close((int)fd);
+  emr_sockets_closeall(&e->sockets);
   for (t = e->running.first; t != NULL; t = t->next)
     t->phase = EMR_CANCELLED;
   emr_poller_free(e->poller);
@@ -265,11 +219,6 @@ static void unref (emr_Engine *e) {
 void emr_engine_close (emr_Engine *e) {
   e->signer = NULL;
   unref(e);
-}
-
-
-emr_Signer *emr_engine_signer (const emr_Engine *e) {
-  return e->signer;
 }
 
 
@@ -349,12 +298,13 @@ emr_Transfer *emr_engine_acquire (emr_Engine *e) {
     if (t == NULL)
       return NULL;
     t->engine = e;
-    if (!emr_easy_open(t, e->share)) {
+    if (!emr_easy_open(t, e->share, &e->sockets)) {
       freetransfer(t);
       return NULL;
     }
   }
   t->phase = EMR_NEW;
+  t->signer = e->signer;
   t->repeated = t->awaited = 0;
   e->refs++;
   return t;
@@ -436,8 +386,8 @@ emr_Transfer *emr_engine_finished (emr_Engine *e) {
 int emr_engine_repeat (emr_Transfer *t) {
   emr_Engine *e = t->engine;
   double left = t->deadline - emr_monotonic();
-  if (t->repeated || !t->http.repeatable || left < 0.001 || e->signer == NULL ||
-      (t->http.issigned && !emr_http_renew(&t->http, e->signer)))
+  if (t->repeated || !t->http.repeatable || left < 0.001 ||
+      !emr_easy_renew(t))
     return 0;
   t->repeated = 1;
   clearreply(t);

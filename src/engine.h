@@ -8,65 +8,11 @@
 #ifndef EMR_ENGINE_H
 #define EMR_ENGINE_H
 
-#include <curl/curl.h>
-
-#include "http.h"
+#include "easy.h"
 
 #pragma GCC visibility push(hidden)
 
 typedef struct emr_Engine emr_Engine;
-
-/* What a transfer is bound by. Strings may be NULL, and are copied. */
-typedef struct emr_Limits {
-  double connect_timeout, timeout;  /* seconds */
-  size_t max_response_bytes;
-  const char *ca_file, *ca_path, *client_cert, *client_key;
-  const char *proxy, *no_proxy;
-} emr_Limits;
-
-#define EMR_EASY_STRINGS 6  /* the strings of emr_Limits */
-
-/* The two words of an error. `kind` NULL: no error. */
-typedef struct emr_Reason {
-  const char *kind, *code;
-} emr_Reason;
-
-typedef struct emr_Times {
-  double lookup, connect, tls, first_byte, total;
-} emr_Times;
-
-typedef enum emr_Phase {
-  EMR_NEW, EMR_RUNNING, EMR_ENDED, EMR_CANCELLED
-} emr_Phase;
-
-typedef struct emr_Transfer {
-  emr_Engine *engine;
-  struct emr_Transfer *prev, *next;  /* in one of the engine's lists */
-  emr_Phase phase;
-  int queued;  /* ended, and not handed out by emr_engine_finished */
-  int awaited;  /* somebody waits for just this one: never queued */
-
-  emr_Http http;
-  struct curl_slist list[EMR_HEADERS_MAX + 2];
-
-  emr_Reason reason;  /* why it failed below HTTP */
-  char detail[CURL_ERROR_SIZE];  /* libcurl's words for it */
-  long status;
-  emr_Buffer head, body;
-  int reused;  /* answered on a kept connection */
-  emr_Times times;
-
-  /* private to engine.c, easy.c and outcome.c */
-  CURL *easy;
-  double began, deadline;
-  size_t max_body, nlines;
-  emr_Reason stopped;  /* why a callback of ours ended it */
-  int sends, repeated, died;
-  int spoiled;  /* `easy` is in a state nobody knows: not for the pool */
-  int usesproxy;
-  int inhead;  /* between a status line and the blank line after it */
-  char *applied[EMR_EASY_STRINGS];  /* the string options that `easy` has */
-} emr_Transfer;
 
 /* NULL: out of memory or descriptors. The signer renews signatures and must
 ** outlive the engine's steps. */
@@ -112,21 +58,6 @@ void emr_engine_handedout (emr_Transfer *t);
 int emr_engine_inflight (const emr_Engine *e);
 int emr_engine_fd (const emr_Engine *e);  /* -1 where the platform has none */
 double emr_engine_timeout (const emr_Engine *e);  /* seconds; < 0: none */
-
-/* easy.c: the libcurl handle of a transfer. They return 0 when memory fails. */
-int emr_easy_open (emr_Transfer *t, CURLSH *share);
-int emr_easy_apply (emr_Transfer *t, const emr_Limits *limits);
-void emr_easy_close (emr_Transfer *t);
-void emr_easy_repeat (emr_Transfer *t);
-
-/* The engine's book of sockets, called from easy.c. */
-curl_socket_t emr_engine_opensocket (void *ud, curlsocktype purpose,
-                                     struct curl_sockaddr *a);
-int emr_engine_closesocket (void *ud, curl_socket_t fd);
-emr_Signer *emr_engine_signer (const emr_Engine *e);
-
-/* outcome.c: fills reason, status and times from what libcurl says. */
-void emr_outcome_read (emr_Transfer *t, CURLcode rc);
 
 #pragma GCC visibility pop
 

@@ -1,7 +1,7 @@
 /*
 ** What became of a transfer: libcurl's result in our own words.
 */
-#include "engine.h"
+#include "easy.h"
 
 #include <string.h>
 

@@ -1,0 +1,27 @@
+/*
+** The sockets that libcurl has open for us, kept connections too: a forked
+** child has to close them without libcurl.
+*/
+#ifndef EMR_SOCKETS_H
+#define EMR_SOCKETS_H
+
+#include <curl/curl.h>
+
+#pragma GCC visibility push(hidden)
+
+typedef struct emr_Sockets {
+  unsigned char *isopen;  /* by descriptor */
+  size_t n;
+} emr_Sockets;
+
+/* Callbacks for CURLOPT_OPENSOCKETFUNCTION and CURLOPT_CLOSESOCKETFUNCTION;
+** their data is an emr_Sockets. */
+curl_socket_t emr_sockets_open (void *ud, curlsocktype purpose, struct curl_sockaddr *a);
+int emr_sockets_close (void *ud, curl_socket_t fd);
+
+void emr_sockets_closeall (emr_Sockets *s);
+void emr_sockets_free (emr_Sockets *s);
+
+#pragma GCC visibility pop
+
+#endif
