@@ -10,7 +10,6 @@
 #include "json.h"
 
 #define DEPTH_MAX 32
-#define INT32_MAX_ 2147483647.0
 #define EXACT_MAX 9007199254740992.0  /* 2^53 */
 
 /* Where in the request the encoder is; for messages. */
@@ -89,11 +88,11 @@ static void addinteger (emr_Buffer *b, double v) {
 }
 
 
-static void encodeinteger (Encoder *e, double max, const Place *p) {
-  double v = lua_tonumber(e->L, -1);
-  if (lua_type(e->L, -1) != LUA_TNUMBER || floor(v) != v || fabs(v) > max)
-    mustbe(e, p, max == INT32_MAX_ ? "an integer of 32 bits" : "an integer up to 2^53");
-  addinteger(e->b, v);
+static void encodeinteger (Encoder *e, const char *type, const Place *p) {
+  const char *expected = emr_checkinteger(e->L, type);
+  if (expected != NULL)
+    mustbe(e, p, expected);
+  addinteger(e->b, lua_tonumber(e->L, -1) + 0.0);  /* no "-0" */
 }
 
 
@@ -306,10 +305,8 @@ static void encode (Encoder *e, const char *type, const Place *p) {
     encodestring(e, p);
   else if (strcmp(type, "boolean") == 0)
     encodeboolean(e, p);
-  else if (strcmp(type, "int32") == 0)
-    encodeinteger(e, INT32_MAX_, p);
-  else if (strcmp(type, "int64") == 0)
-    encodeinteger(e, EXACT_MAX, p);
+  else if (startswith(type, "int"))
+    encodeinteger(e, type, p);
   else if (strcmp(type, "double") == 0)
     encodenumber(e, p);
   else if (strcmp(type, "map<string,string>") == 0)

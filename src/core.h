@@ -150,6 +150,10 @@ typedef int (*emr_IsKnown) (const void *ud, const char *name, size_t n);
 void emr_checknames (lua_State *L, int t, const char *what, emr_IsKnown isknown,
                      const void *ud);
 
+/* What is wrong with the value on top as an integer of `type` ("int32" or
+** "int64"), or NULL. */
+const char *emr_checkinteger (lua_State *L, const char *type);
+
 int emr_hascontrol (emr_Str s);
 int emr_isname (emr_Str s, const char *name);  /* in any letter case */
 emr_Str emr_tostr (lua_State *L, int i);

@@ -2,6 +2,7 @@
 ** The options of a native call, and the checks that several files share.
 ** A caller's mistake raises and names the option; values are never shown.
 */
+#include <math.h>
 #include <stddef.h>
 #include <string.h>
 #include <strings.h>
@@ -76,6 +77,17 @@ int emr_hascontrol (emr_Str s) {
     if ((unsigned char)s.s[i] < 0x20 || s.s[i] == 0x7F)
       return 1;
   return 0;
+}
+
+
+const char *emr_checkinteger (lua_State *L, const char *type) {
+  int is32 = strcmp(type, "int32") == 0;
+  double v = lua_tonumber(L, -1);
+  double max = is32 ? 2147483647.0 : 9007199254740992.0;  /* 2^31 - 1, 2^53 */
+  double min = is32 ? -2147483648.0 : -max;
+  if (lua_type(L, -1) == LUA_TNUMBER && floor(v) == v && v >= min && v <= max)
+    return NULL;
+  return is32 ? "an integer of 32 bits" : "an integer up to 2^53";
 }
 
 

@@ -65,8 +65,6 @@ static emr_Reason received (const emr_Transfer *t) {
     return reason("network", "proxy");
   if (says(t, "certificate required") || says(t, "handshake failure"))
     return reason("tls", "client_cert");
-  if (says(t, "chunked") || says(t, "hexadecimal"))
-    return reason("protocol", "http");
   if (says(t, "Too large response headers"))
     return reason("protocol", "too_large");
   if (t->usesproxy && connectcode == 0 && t->sends == 0)
@@ -96,6 +94,8 @@ static emr_Reason classify (const emr_Transfer *t, CURLcode rc) {
   for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
     if (rows[i].rc == rc)
       return rows[i].reason;
+  if (says(t, "chunked-encod"))  /* comes with several results */
+    return reason("protocol", "http");
   switch (rc) {
     case CURLE_COULDNT_CONNECT:
       return reason("network", t->usesproxy ? "proxy" : "connect");

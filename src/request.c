@@ -2,7 +2,6 @@
 ** Reads what a call is given: the request, where it goes, and as whom. A
 ** caller's mistake raises here, before anything is allocated or sent.
 */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +41,11 @@ static int notgiven (lua_State *L, const char *name) {
 }
 
 
+static int isempty (lua_State *L, const char *name) {
+  return luaL_error(L, "request.%s is empty", name);
+}
+
+
 /* The value on top as text for path or query. It stays as its anchor. */
 static emr_Str checktext (lua_State *L, const char *name, size_t max) {
   emr_Str s;
@@ -64,19 +68,19 @@ static emr_Str readparam (lua_State *L, int request, const char *name) {
     notgiven(L, name);
   s = checktext(L, name, ID_MAX);
   if (s.n == 0)
-    luaL_error(L, "request.%s is empty", name);
+    isempty(L, name);
   if (strcmp(s.s, ".") == 0 || strcmp(s.s, "..") == 0)
     luaL_error(L, "request.%s must not be '.' or '..'", name);
   return s;
 }
 
 
-static emr_Str readinteger (lua_State *L, const char *name) {
+static emr_Str readinteger (lua_State *L, const emr_Field *f) {
   char text[32];
-  double v = lua_tonumber(L, -1);
-  if (lua_type(L, -1) != LUA_TNUMBER || floor(v) != v || fabs(v) > 9007199254740992.0)
-    luaL_error(L, "request.%s must be an integer, got a %s", name, luaL_typename(L, -1));
-  snprintf(text, sizeof(text), "%.0f", v);
+  const char *expected = emr_checkinteger(L, f->type);
+  if (expected != NULL)
+    luaL_error(L, "request.%s must be %s", f->name.s, expected);
+  snprintf(text, sizeof(text), "%.0f", lua_tonumber(L, -1) + 0.0);  /* no "-0" */
   lua_pop(L, 1);
   lua_pushstring(L, text);
   return emr_tostr(L, -1);
@@ -92,10 +96,19 @@ static emr_Str readflag (lua_State *L, const char *name) {
 
 static emr_Str readqueryvalue (lua_State *L, const emr_Field *f) {
   if (strncmp(f->type, "int", 3) == 0)
-    return readinteger(L, f->name.s);
+    return readinteger(L, f);
   if (strcmp(f->type, "boolean") == 0)
     return readflag(L, f->name.s);
   return checktext(L, f->name.s, QUERY_MAX);
+}
+
+
+/* Looks at the value on top. */
+static void checkgiven (lua_State *L, const emr_Field *f) {
+  if (lua_isnil(L, -1))
+    notgiven(L, f->name.s);
+  if (lua_type(L, -1) == LUA_TSTRING && emr_tostr(L, -1).n == 0)
+    isempty(L, f->name.s);
 }
 
 
@@ -108,8 +121,11 @@ static void readquery (lua_State *L, int request, emr_Plan *plan, emr_Str *regio
     const emr_Field *f = &op->query[i];
     int isregion = strcmp(f->name.s, "regionId") == 0;
     emr_Pair *pair = &plan->query[plan->nquery];
+    int type = emr_field(L, request, f->name.s);
     pair->name = f->name;
-    if (emr_field(L, request, f->name.s) != LUA_TNIL) {
+    if (f->required)
+      checkgiven(L, f);
+    if (type != LUA_TNIL) {
       pair->value = readqueryvalue(L, f);
       if (isregion) {
         emr_checkregion(L, pair->value, "request.regionId");
@@ -119,8 +135,6 @@ static void readquery (lua_State *L, int request, emr_Plan *plan, emr_Str *regio
     }
     else if (isregion)
       pair->value = *region;
-    else if (f->required)
-      notgiven(L, f->name.s);
     else
       continue;
     plan->nquery++;
@@ -132,8 +146,8 @@ static void checkrequired (lua_State *L, int request, const emr_Operation *op) {
   size_t i;
   for (i = 0; i < op->nbody; i++)
     if (op->body[i].required) {
-      if (emr_field(L, request, op->body[i].name.s) == LUA_TNIL)
-        notgiven(L, op->body[i].name.s);
+      emr_field(L, request, op->body[i].name.s);
+      checkgiven(L, &op->body[i]);
       lua_pop(L, 1);
     }
 }

@@ -479,12 +479,25 @@ static int noengine (lua_State *L) {
 }
 
 
+/* Whether argument 2 is a table with blocking = true. */
+static int mayblock (lua_State *L) {
+  int r = 0;
+  if (lua_type(L, 2) == LUA_TTABLE) {
+    emr_field(L, 2, "blocking");
+    r = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+  }
+  return r;
+}
+
+
+/* Arguments: [seconds [, {blocking = true}]]. */
 static int l_step (lua_State *L) {
   emr_Core *core = emr_core(L);
   double seconds = checkseconds(L, 1);
   emr_Engine *e;
   emr_Watch watch = emr_watch(L, core);
-  if (seconds > 0 && emr_core_mustnotblock(L, core, 0, "emr.step"))
+  if (seconds > 0 && emr_core_mustnotblock(L, core, mayblock(L), "emr.step"))
     return 3;
   if ((e = emr_core_engine(core)) == NULL)
     return noengine(L);
