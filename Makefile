@@ -15,8 +15,8 @@ WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-proto
 LUA_CFLAGS = $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(shell \
   LUA=$(LUA); . tools/env.sh; $(PKG_CONFIG) --cflags "$$(lua_package)"))
 ALL_CFLAGS = -std=gnu99 -O2 -fPIC -fvisibility=hidden $(WARNINGS) $(LUA_CFLAGS) \
-  $(shell $(PKG_CONFIG) --cflags libcurl libcrypto) $(CPPFLAGS) $(CFLAGS)
-LIBS = $(shell $(PKG_CONFIG) --libs libcurl libcrypto)
+  $(shell $(PKG_CONFIG) --cflags libcurl libssl libcrypto) $(CPPFLAGS) $(CFLAGS)
+LIBS = $(shell $(PKG_CONFIG) --libs libcurl libssl libcrypto)
 
 MODULE = $(BUILD)/emr.so
 OBJECTS = $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/*.c))

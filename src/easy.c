@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include <openssl/crypto.h>
+#include <openssl/ssl.h>
 
 #include "system.h"
 
@@ -16,6 +17,7 @@
 #define AGE_MAX 600L  /* seconds; then the certificate is looked at again */
 #define CA_CACHE 3600L  /* seconds until a CA file is read anew */
 #define HEAD_MAX 65536
+#define LINE_MAX_ 16384
 #define LINES_MAX 256
 
 #define set(option, value) \
@@ -43,19 +45,12 @@ static size_t onbody (char *p, size_t size, size_t n, void *ud) {
 }
 
 
-static int isplain (const emr_Buffer *head) {
-  emr_Str value;
-  return !emr_head_find(head, "content-encoding", 0, &value) || value.n == 0 ||
-         (value.n == 8 && strncasecmp(value.s, "identity", 8) == 0);
-}
-
-
 /* Keeps the head of the last reply: an interim one (100, 103) is forgotten
 ** when the next status line comes. Trailers are counted, not kept. */
 static size_t onheader (char *p, size_t size, size_t n, void *ud) {
   emr_Transfer *t = (emr_Transfer *)ud;
   (void)size;
-  if (++t->nlines > LINES_MAX || n > HEAD_MAX - t->head.n)
+  if (++t->nlines > LINES_MAX || n > LINE_MAX_ || n > HEAD_MAX - t->head.n)
     return stop(t, "protocol", "too_large");
   if (!t->inhead && n >= 5 && memcmp(p, "HTTP/", 5) == 0) {
     t->inhead = 1;
@@ -63,7 +58,7 @@ static size_t onheader (char *p, size_t size, size_t n, void *ud) {
   }
   else if (p[0] == '\r' || p[0] == '\n') {
     t->inhead = 0;
-    if (!isplain(&t->head))
+    if (!emr_head_isplain(&t->head))
       return stop(t, "protocol", "encoding");
   }
   else if (t->inhead) {
@@ -85,15 +80,22 @@ int emr_easy_renew (emr_Transfer *t) {
 
 /* Before each sending. libcurl by itself sends a request again when a kept
 ** connection turns out dead; the service would take the second for a replay,
-** so it is signed anew, and sent once more only on a new connection. */
+** so it is signed anew, and sent once more only on a new connection. A kept
+** connection on which bytes wait is not used: nobody asked for them, and they
+** would be taken for the reply. */
 static int onsend (void *ud, char *ip, char *localip, int port, int localport) {
   emr_Transfer *t = (emr_Transfer *)ud;
   long connects = 0;
-  (void)ip; (void)localip; (void)port; (void)localport;
+  (void)ip; (void)localip; (void)port;
+  curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &connects);
+  if (t->sends == 0 && connects == 0 &&
+      emr_sockets_isreadable(t->sockets, localport)) {
+    t->died = t->unsent = 1;
+    return CURL_PREREQFUNC_ABORT;
+  }
   if (t->sends++ == 0)
     return CURL_PREREQFUNC_OK;
   t->died = 1;
-  curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &connects);
   if (connects == 0 || t->repeated || !t->http.repeatable || !emr_easy_renew(t))
     return CURL_PREREQFUNC_ABORT;
   t->repeated = 1;
@@ -101,6 +103,23 @@ static int onsend (void *ud, char *ip, char *localip, int port, int localport) {
 }
 
 #endif
+
+static int oncertificate (SSL *ssl, void *ud) {
+  (void)ssl;
+  ((emr_Transfer *)ud)->asked = 1;
+  return 1;
+}
+
+
+/* For each new connection. Renegotiation is off, so that the callback comes
+** while the transfer that makes the connection lives, and never later. */
+static CURLcode ontls (CURL *easy, void *context, void *ud) {
+  SSL_CTX *ctx = (SSL_CTX *)context;
+  (void)easy;
+  SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
+  SSL_CTX_set_cert_cb(ctx, oncertificate, ud);
+  return CURLE_OK;
+}
 
 /* }================================================================== */
 
@@ -151,6 +170,14 @@ static int setconstants (emr_Transfer *t, emr_Sockets *sockets) {
 }
 
 
+/* libcurl may be built with another TLS library than ours. */
+static int setontls (emr_Transfer *t) {
+  const char *tls = curl_version_info(CURLVERSION_NOW)->ssl_version;
+  return tls == NULL || strncmp(tls, "OpenSSL/3", 9) != 0 ||
+         (set(CURLOPT_SSL_CTX_FUNCTION, ontls) && set(CURLOPT_SSL_CTX_DATA, t));
+}
+
+
 /* libcurl keeps a parsed CA file only where no CA directory is set. */
 static const char *defaultca (void) {
   const curl_version_info_data *v = curl_version_info(CURLVERSION_NOW);
@@ -167,9 +194,10 @@ static void freestring (char *s) {
 
 
 int emr_easy_open (emr_Transfer *t, CURLSH *share, emr_Sockets *sockets) {
+  t->sockets = sockets;
   t->easy = curl_easy_init();
   return t->easy != NULL && setconstants(t, sockets) && setnewer(t) &&
-         set(CURLOPT_SHARE, share) &&
+         setontls(t) && set(CURLOPT_SHARE, share) &&
          (defaultca() == NULL || set(CURLOPT_CAPATH, NULL));
 }
 

@@ -54,11 +54,15 @@ typedef struct emr_Transfer {
 
   /* private to easy.c, outcome.c and engine.c */
   CURL *easy;
+  emr_Sockets *sockets;  /* the engine's */
   emr_Signer *signer;  /* renews the signature; NULL: nobody does */
   double began, deadline;
   size_t max_body, nlines;
   emr_Reason stopped;  /* why a callback of ours ended it */
-  int sends, repeated, died;
+  int sends, repeated;
+  int died;  /* a kept connection did, before any reply */
+  int unsent;  /* and before anything was sent */
+  int asked;  /* the server asked for a client certificate */
   int spoiled;  /* `easy` is in a state nobody knows: not for the pool */
   int usesproxy;
   int inhead;  /* between a status line and the blank line after it */

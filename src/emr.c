@@ -20,10 +20,11 @@ static const char *const modules[] = {
 
 /* __index of the module: loads emr.NAME once for the names it knows. */
 static int l_index (lua_State *L) {
-  const char *name = lua_tostring(L, 2);
+  size_t n;
+  const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tolstring(L, 2, &n) : NULL;
   const char *const *m;
   for (m = modules; name != NULL && *m != NULL; m++)
-    if (strcmp(*m, name) == 0) {
+    if (strlen(*m) == n && strcmp(*m, name) == 0) {
       lua_getglobal(L, "require");
       lua_pushfstring(L, "emr.%s", name);
       lua_call(L, 1, 1);

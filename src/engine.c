@@ -18,6 +18,7 @@
 #define KEPT_MIN 8  /* connections kept though fewer calls are in flight */
 #define NAP 0.25  /* seconds after which a wait looks for an interrupt */
 #define BUDGET 0.001  /* seconds of work in a step that does not wait */
+#define OVERDUE 0.02  /* seconds over its limit after which we end a transfer */
 #define KEEP_BODY 65536  /* capacity that a pooled reply keeps */
 
 typedef struct List {
@@ -33,6 +34,7 @@ struct emr_Engine {
   pid_t pid;
   int abandoned;
   double due;  /* when libcurl wants to be called; < 0: not at all */
+  double fence;  /* no transfer is overdue before this; < 0: none runs */
   int ended;  /* a transfer has ended since the last step */
   List running, finished;
   emr_Transfer *pool;
@@ -178,7 +180,7 @@ emr_Engine *emr_engine_new (emr_Signer *signer) {
     return NULL;
   e->refs = 1;
   e->pid = getpid();
-  e->due = -1;
+  e->due = e->fence = -1;
   e->signer = signer;
   e->poller = emr_poller_new();
   e->multi = curl_multi_init();
@@ -232,9 +234,16 @@ int emr_engine_fd (const emr_Engine *e) {
 }
 
 
+static double least (double a, double b) {
+  return a < b ? a : b;
+}
+
+
+/* Seconds until there is something to do without a socket; < 0: nothing. */
 static double untiltimer (const emr_Engine *e) {
-  double left = e->due - emr_monotonic();
-  if (e->due < 0)
+  double next = e->due < 0 ? e->fence : e->fence < 0 ? e->due : least(e->due, e->fence);
+  double left = next - emr_monotonic();
+  if (next < 0)
     return -1;
   return left > 0 ? left : 0;
 }
@@ -282,7 +291,7 @@ static void clearreply (emr_Transfer *t) {
   t->detail[0] = '\0';
   t->status = 0;
   t->nlines = 0;
-  t->sends = t->died = t->reused = 0;
+  t->sends = t->died = t->unsent = t->asked = t->reused = 0;
 }
 
 
@@ -355,6 +364,8 @@ void emr_engine_start (emr_Transfer *t, const emr_Limits *limits) {
   emr_Engine *e = t->engine;
   begin(t);
   t->deadline = t->began + limits->timeout;
+  if (e->fence < 0 || t->deadline + OVERDUE < e->fence)
+    e->fence = t->deadline + OVERDUE;
   widen(e);
   if (!emr_easy_apply(t, limits)) {
     t->spoiled = 1;
@@ -386,7 +397,7 @@ emr_Transfer *emr_engine_finished (emr_Engine *e) {
 int emr_engine_repeat (emr_Transfer *t) {
   emr_Engine *e = t->engine;
   double left = t->deadline - emr_monotonic();
-  if (t->repeated || !t->http.repeatable || left < 0.001 ||
+  if (t->repeated || !(t->http.repeatable || t->unsent) || left < 0.001 ||
       !emr_easy_renew(t))
     return 0;
   t->repeated = 1;
@@ -470,11 +481,6 @@ void emr_engine_release (emr_Transfer *t) {
 ** Steps
 ** =================================================================== */
 
-static double least (double a, double b) {
-  return a < b ? a : b;
-}
-
-
 /* Milliseconds to wait, rounded up: waking too early would only spin. */
 static int waitms (const emr_Engine *e, double left) {
   double s = least(left, NAP);
@@ -492,6 +498,24 @@ static int curlmask (int events) {
 }
 
 
+/* libcurl can lose a timer that comes due within the same millisecond as a
+** socket. This is the fence behind it; it looks at the transfers only when the
+** earliest limit has passed. */
+static void endoverdue (emr_Engine *e, double now) {
+  emr_Transfer *t = e->running.first, *next;
+  if (e->fence < 0 || now < e->fence)
+    return;
+  e->fence = -1;
+  for (; t != NULL; t = next) {
+    next = t->next;
+    if (now >= t->deadline + OVERDUE)
+      done(t, CURLE_OPERATION_TIMEDOUT);
+    else if (e->fence < 0 || t->deadline + OVERDUE < e->fence)
+      e->fence = t->deadline + OVERDUE;
+  }
+}
+
+
 /* One round: waits for sockets or the timer, and lets libcurl act. */
 static void turn (emr_Engine *e, int ms, double stop) {
   emr_Ready ready[READY_MAX];
@@ -504,6 +528,7 @@ static void turn (emr_Engine *e, int ms, double stop) {
   if (e->due >= 0 && emr_monotonic() >= e->due)
     curl_multi_socket_action(e->multi, CURL_SOCKET_TIMEOUT, 0, &running);
   collect(e);
+  endoverdue(e, emr_monotonic());
 }
 
 

@@ -54,10 +54,9 @@ static size_t secretat (emr_Str s, const emr_Http *h) {
 
 
 void emr_pushclean (lua_State *L, emr_Str text, size_t max, const emr_Http *http) {
-  char out[MESSAGE_MAX];
+  luaL_Buffer out;
   size_t used = 0, i = 0;
-  if (max > sizeof(out))
-    max = sizeof(out);
+  luaL_buffinit(L, &out);
   while (i < text.n) {
     emr_Str rest = emr_str(text.s + i, text.n - i);
     size_t n = secretat(rest, http), width = 3;
@@ -74,11 +73,11 @@ void emr_pushclean (lua_State *L, emr_Str text, size_t max, const emr_Http *http
     }
     if (used + width > max)
       break;
-    memcpy(out + used, p, width);
+    luaL_addlstring(&out, p, width);
     used += width;
     i += n;
   }
-  lua_pushlstring(L, out, used);
+  luaL_pushresult(&out);
 }
 
 /* }================================================================== */
@@ -120,6 +119,8 @@ static int isretryable (const emr_Failure *f) {
     return f->code != NULL && strcmp(f->code, "deadline") != 0;
   if (strcmp(f->kind, "protocol") == 0)
     return f->code != NULL && strcmp(f->code, "empty") == 0;
+  if (strcmp(f->kind, "credentials") == 0)
+    return f->code != NULL && strcmp(f->code, "unavailable") == 0;
   if (strcmp(f->kind, "service") == 0)
     return begins(f->code, "ServiceUnavailable") || begins(f->code, "InternalError") ||
            (f->code != NULL && strcmp(f->code, "SignatureNonceUsed") == 0) ||

@@ -1,6 +1,8 @@
 /*
 ** The bindings to the operating system: clock, random numbers, files, programs.
 */
+#define _GNU_SOURCE  /* posix_spawn_file_actions_addclosefrom_np */
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -20,6 +22,7 @@
 #define CHUNK 4096
 #define ARGS_MAX 256
 #define NAP_MS 50
+#define TOOLONG "it took too long"
 
 extern char **environ;
 
@@ -185,6 +188,12 @@ static int spawn (Child *c, char *argv[], int out, int err) {
     posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&files, out, 1);
     posix_spawn_file_actions_adddup2(&files, err, 2);
+#if defined(__GLIBC__) && defined(__GLIBC_PREREQ)
+#if __GLIBC_PREREQ(2, 34)
+    /* libcurl has sockets of its own that exec would not close */
+    posix_spawn_file_actions_addclosefrom_np(&files, 3);
+#endif
+#endif
     posix_spawnattr_setpgroup(&attr, 0);
     posix_spawnattr_setsigmask(&attr, &none);
     posix_spawnattr_setsigdefault(&attr, &all);
@@ -256,30 +265,35 @@ static const char *readchild (Child *c, emr_Watch *watch) {
     if (emr_isinterrupted(watch))
       return "interrupted";
     if (emr_monotonic() > c->deadline)
-      return "it took too long";
+      return TOOLONG;
   }
   return NULL;
 }
 
 
-/* Waits for its end, which comes at once or is brought about. */
-static int reap (Child *c, int iskilled) {
-  int status = 0;
-  while (!iskilled) {
-    pid_t r = waitpid(c->pid, &status, WNOHANG);
-    if (r == c->pid)
-      return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+/* Waits for its end. Returns NULL, or why it stopped waiting. */
+static const char *waitchild (Child *c, int *status) {
+  for (;;) {
+    int raw;
+    pid_t r = waitpid(c->pid, &raw, WNOHANG);
+    if (r == c->pid) {
+      *status = WIFEXITED(raw) ? WEXITSTATUS(raw) : 128 + WTERMSIG(raw);
+      return NULL;
+    }
     if (r < 0 && errno != EINTR)
-      return -1;  /* the host takes its children's ends for itself */
+      return "the host takes the ends of its children for itself";
     if (emr_monotonic() > c->deadline)
-      iskilled = 1;
-    else
-      poll(NULL, 0, 1);
+      return TOOLONG;
+    poll(NULL, 0, 1);
   }
+}
+
+
+/* Ends it, and what it has started. */
+static void killchild (const Child *c) {
   kill(-c->pid, SIGKILL);
-  while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
+  while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR)
     continue;
-  return 128 + SIGKILL;
 }
 
 
@@ -291,7 +305,7 @@ static int l_run (lua_State *L) {
   emr_Watch watch = emr_watch(L, core);
   const char *wrong;
   Child c;
-  int e, status;
+  int e, status = 0;
   lua_settop(L, 2);
   if (!lua_isnil(L, 2)) {
     luaL_checktype(L, 2, LUA_TTABLE);
@@ -311,9 +325,12 @@ static int l_run (lua_State *L) {
   wrong = readchild(&c, &watch);
   closefd(&c.fd[0]);
   closefd(&c.fd[1]);
-  status = reap(&c, wrong != NULL);
-  if (wrong != NULL)
+  if (wrong == NULL)
+    wrong = waitchild(&c, &status);
+  if (wrong != NULL) {
+    killchild(&c);
     return emr_failf(L, "credentials", "unavailable", "%.100s was stopped: %s", argv[0], wrong);
+  }
   lua_pushinteger(L, status);
   lua_pushlstring(L, c.out[0]->p != NULL ? c.out[0]->p : "", c.out[0]->n);
   lua_pushlstring(L, c.out[1]->p != NULL ? c.out[1]->p : "", c.out[1]->n);

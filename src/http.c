@@ -243,6 +243,13 @@ int emr_head_find (const emr_Buffer *head, const char *wanted, int nth,
 }
 
 
+int emr_head_isplain (const emr_Buffer *head) {
+  emr_Str value;
+  return !emr_head_find(head, "content-encoding", 0, &value) || value.n == 0 ||
+         (value.n == 8 && strncasecmp(value.s, "identity", 8) == 0);
+}
+
+
 void emr_head_each (const emr_Buffer *head, emr_EachHeader each, void *ud) {
   size_t at = 0;
   emr_Str line, name, value;

@@ -70,6 +70,9 @@ int emr_http_renew (emr_Http *h, emr_Signer *s);
 int emr_head_find (const emr_Buffer *head, const char *wanted, int nth,
                    emr_Str *value);
 
+/* Whether the body is not compressed. */
+int emr_head_isplain (const emr_Buffer *head);
+
 /* Calls `each` for every header line, continuation lines joined to the value
 ** as they stand. */
 typedef void (*emr_EachHeader) (void *ud, emr_Str name, emr_Str value);

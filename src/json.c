@@ -309,6 +309,36 @@ void emr_json_mark (emr_Str text, emr_Buffer *out) {
 }
 
 
+char emr_json_member (emr_Str text, emr_Str name) {
+  Scan s;
+  emr_Json j;
+  char found = 0;
+  memset(&s, 0, sizeof(s));
+  s.p = s.start = text.s;
+  s.end = text.s + text.n;
+  s.j = &j;
+  if (!at(&s, '{'))
+    return 0;
+  do {
+    const char *key;
+    s.p++;
+    if (!at(&s, '"'))
+      break;
+    key = s.p + 1;
+    readstring(&s);
+    if ((size_t)(s.p - 1 - key) == name.n && memcmp(key, name.s, name.n) == 0)
+      found = 1;
+    (void)at(&s, ':');
+    s.p++;
+    skipblanks(&s);
+    if (found == 1)
+      found = *s.p;  /* the last of that name counts */
+    readvalue(&s);
+  } while (at(&s, ','));
+  return found;
+}
+
+
 void emr_json_quote (emr_Buffer *b, emr_Str text) {
   size_t i, n;
   emr_buffer_char(b, '"');

@@ -23,6 +23,10 @@ typedef struct emr_Json {
 
 void emr_json_check (emr_Str text, emr_Json *j);
 
+/* The first character of the value that the member `name` of the object `text`,
+** which was checked, has: '{', '[', '"' ...; or 0. */
+char emr_json_member (emr_Str text, emr_Str name);
+
 /* Copies text that was checked, each integer of more than 15 digits replaced
 ** by a string: EMR_JSON_MARK and its digits. */
 void emr_json_mark (emr_Str text, emr_Buffer *out);

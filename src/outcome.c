@@ -22,7 +22,6 @@ static const Row rows[] = {
   {CURLE_SEND_ERROR, {"network", "reset"}},
   {CURLE_ABORTED_BY_CALLBACK, {"network", "reset"}},
   {CURLE_FILESIZE_EXCEEDED, {"protocol", "too_large"}},
-  {CURLE_OUT_OF_MEMORY, {"memory", NULL}},
   {CURLE_PEER_FAILED_VERIFICATION, {"tls", "verify"}},
   {CURLE_SSL_ISSUER_ERROR, {"tls", "verify"}},
   {CURLE_SSL_CACERT_BADFILE, {"tls", "ca"}},
@@ -50,8 +49,6 @@ static emr_Reason handshake (const emr_Transfer *t) {
   if (says(t, "SSL_ERROR_SYSCALL") || says(t, "reset by peer") ||
       says(t, "unexpected eof") || says(t, "SSL_ERROR_ZERO_RETURN"))
     return reason("network", "reset");
-  if (says(t, "certificate required"))
-    return reason("tls", "client_cert");
   if (says(t, "certificate verify failed"))
     return reason("tls", "verify");
   return reason("tls", "handshake");
@@ -63,10 +60,8 @@ static emr_Reason received (const emr_Transfer *t) {
   curl_easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &connectcode);
   if (t->usesproxy && connectcode != 0 && connectcode / 100 != 2)
     return reason("network", "proxy");
-  if (says(t, "certificate required") || says(t, "handshake failure"))
-    return reason("tls", "client_cert");
-  if (says(t, "Too large response headers"))
-    return reason("protocol", "too_large");
+  if (says(t, " alert "))
+    return reason("tls", "handshake");
   if (t->usesproxy && connectcode == 0 && t->sends == 0)
     return reason("network", "proxy");
   /* over TLS a cut connection looks like this in the middle of a body too */
@@ -78,19 +73,36 @@ static emr_Reason received (const emr_Transfer *t) {
 
 static emr_Reason timedout (const emr_Transfer *t) {
   long connectcode = 0;
-  curl_off_t connected = 0;
   curl_easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &connectcode);
-  curl_easy_getinfo(t->easy, CURLINFO_CONNECT_TIME_T, &connected);
   if (t->sends > 0)
     return reason("timeout", "attempt");
-  if (t->usesproxy && connected > 0 && connectcode == 0)
+  if (t->usesproxy && connectcode == 0)
     return reason("network", "proxy");
   return reason("timeout", "connect");
 }
 
 
+/* A head line longer than libcurl takes comes as this result, too. */
+static emr_Reason outofmemory (const emr_Transfer *t) {
+  int isinhead = t->sends > 0 && t->body.n == 0 && (t->inhead || t->head.n == 0);
+  return isinhead ? reason("protocol", "too_large") : reason("memory", NULL);
+}
+
+
+/* Whether a new connection broke, before any reply, after the server had asked
+** for a client certificate: it got none, or does not like it. What libcurl
+** reports depends on how far it had come with sending. */
+static int wantedcertificate (const emr_Transfer *t, CURLcode rc) {
+  int isbroken = rc == CURLE_SEND_ERROR || rc == CURLE_RECV_ERROR ||
+                 rc == CURLE_GOT_NOTHING || rc == CURLE_SSL_CONNECT_ERROR;
+  return t->asked && isbroken && t->nlines == 0;
+}
+
+
 static emr_Reason classify (const emr_Transfer *t, CURLcode rc) {
   size_t i;
+  if (wantedcertificate(t, rc))
+    return reason("tls", "client_cert");
   for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
     if (rows[i].rc == rc)
       return rows[i].reason;
@@ -100,6 +112,7 @@ static emr_Reason classify (const emr_Transfer *t, CURLcode rc) {
     case CURLE_COULDNT_CONNECT:
       return reason("network", t->usesproxy ? "proxy" : "connect");
     case CURLE_OPERATION_TIMEDOUT: return timedout(t);
+    case CURLE_OUT_OF_MEMORY: return outofmemory(t);
     case CURLE_SSL_CONNECT_ERROR: return handshake(t);
     case CURLE_RECV_ERROR: return received(t);
     default: return reason("network", "reset");
@@ -125,10 +138,16 @@ static void readtimes (emr_Transfer *t) {
 
 void emr_outcome_read (emr_Transfer *t, CURLcode rc) {
   long connects = 0;
+#if LIBCURL_VERSION_NUM < 0x075000  /* without onsend in easy.c nobody counts */
+  curl_easy_getinfo(t->easy, CURLINFO_REQUEST_SIZE, &connects);
+  t->sends = connects > 0;
+#endif
   curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->status);
   curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &connects);
   t->reused = connects == 0 && t->sends > 0;
   readtimes(t);
+  if (t->reused && rc != CURLE_OK && rc != CURLE_OPERATION_TIMEDOUT && t->nlines == 0)
+    t->died = 1;
   if (t->stopped.kind != NULL)
     t->reason = t->stopped;
   else if (rc != CURLE_OK)

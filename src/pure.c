@@ -188,9 +188,10 @@ static void readhead (lua_State *L, emr_Buffer *head) {
 
 
 static long readstatus (lua_State *L, int reply) {
-  if (emr_field(L, reply, "status") != LUA_TNUMBER)
-    luaL_error(L, "reply.status must be a number, got a %s", luaL_typename(L, -1));
-  return (long)lua_tointeger(L, -1);
+  emr_field(L, reply, "status");
+  if (emr_checkinteger(L, "int32") != NULL)
+    luaL_error(L, "reply.status must be an integer, got a %s", luaL_typename(L, -1));
+  return (long)lua_tonumber(L, -1);
 }
 
 

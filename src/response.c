@@ -6,10 +6,12 @@
 #include <strings.h>
 
 #include "core.h"
+#include "json.h"
 #include "system.h"
 
 #define HINT_MAX 86400.0  /* seconds; a longer wish is not believed */
 #define CODE_MAX 100
+#define DETAIL_MAX 16384
 #define ID_MAX 128
 #define TEXT_MAX 300  /* of the service's own words */
 
@@ -148,7 +150,7 @@ static void pushdetail (lua_State *L, const emr_Http *http) {
   lua_pushnil(L);
   while (lua_next(L, -3) != 0) {
     if (lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING) {
-      emr_pushclean(L, emr_tostr(L, -1), 512, http);
+      emr_pushclean(L, emr_tostr(L, -1), DETAIL_MAX, http);
       lua_pushvalue(L, -3);
       lua_insert(L, -2);
       lua_rawset(L, -5);
@@ -365,31 +367,31 @@ static int failservice (lua_State *L, const emr_Operation *op, const emr_Reply *
 ** Good replies
 ** =================================================================== */
 
-/* JSON's word for the value on top. An empty table may be either. */
-static int isshape (lua_State *L, const char *type) {
-  int first = LUA_TNONE;
+/* Whether the value on top, the member `name` of the body, is what JSON calls
+** `type`. An empty table may be either: then the text tells. */
+static int isshape (lua_State *L, const emr_Reply *r, emr_Str name, const char *type) {
+  int key;
   if (lua_type(L, -1) != LUA_TTABLE)
     return strcmp(type, luaL_typename(L, -1)) == 0;
   lua_pushnil(L);
-  if (lua_next(L, -2) != 0) {
-    first = lua_type(L, -2);
-    lua_pop(L, 2);
-  }
-  if (strcmp(type, "object") == 0)
-    return first != LUA_TNUMBER;
-  return strcmp(type, "array") == 0 && first != LUA_TSTRING;
+  if (lua_next(L, -2) == 0)
+    return (emr_json_member(r->body, name) == '{') == (strcmp(type, "object") == 0);
+  key = lua_type(L, -2);
+  lua_pop(L, 2);
+  return strcmp(type, key == LUA_TSTRING ? "object" : "array") == 0;
 }
 
 
 /* Looks at the table on top. Returns the member that is not as it must be, or
 ** NULL. An empty list may be left out. */
-static const char *checkframe (lua_State *L, const emr_Operation *op) {
+static const char *checkframe (lua_State *L, const emr_Operation *op, const emr_Reply *r) {
   size_t i;
   for (i = 0; i < op->nframe; i++) {
     const char *type = op->frame[i].type.s;
     int ok;
     lua_getfield(L, -1, op->frame[i].name.s);
-    ok = isshape(L, type) || (lua_isnil(L, -1) && strcmp(type, "array") == 0);
+    ok = isshape(L, r, op->frame[i].name, type) ||
+         (lua_isnil(L, -1) && strcmp(type, "array") == 0);
     lua_pop(L, 1);
     if (!ok)
       return op->frame[i].name.s;
@@ -420,7 +422,7 @@ static int pushgood (lua_State *L, emr_Core *core, const emr_Operation *op,
   }
   if (!isobject(r->body))
     return failreply(L, r, "shape", "the reply is not a JSON object");
-  missing = checkframe(L, op);
+  missing = checkframe(L, op, r);
   if (missing == NULL)
     return 1;
   memset(&said, 0, sizeof(said));
@@ -439,6 +441,8 @@ int emr_pushresponse (lua_State *L, emr_Core *core, const emr_Operation *op,
                       const emr_Reply *r) {
   Said said;
   luaL_checkstack(L, 24, NULL);
+  if (!emr_head_isplain(r->head))
+    return failreply(L, r, "encoding", "the reply is compressed, which was not asked for");
   if (r->status >= 200 && r->status <= 299)
     return pushgood(L, core, op, r);
   if (r->status >= 300 && r->status <= 399 && r->status != 304)

@@ -1,5 +1,7 @@
 #include "sockets.h"
 
+#include <netinet/in.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -9,14 +11,15 @@
 static int note (emr_Sockets *s, curl_socket_t fd) {
   if ((size_t)fd >= s->n) {
     size_t n = (size_t)fd + 64;
-    unsigned char *isopen = (unsigned char *)realloc(s->isopen, n);
-    if (isopen == NULL)
+    emr_Socket *list = (emr_Socket *)realloc(s->list, n * sizeof(*list));
+    if (list == NULL)
       return 0;
-    memset(isopen + s->n, 0, n - s->n);
-    s->isopen = isopen;
+    memset(list + s->n, 0, (n - s->n) * sizeof(*list));
+    s->list = list;
     s->n = n;
   }
-  s->isopen[fd] = 1;
+  s->list[fd].isopen = 1;
+  s->list[fd].port = 0;
   return 1;
 }
 
@@ -41,21 +44,53 @@ curl_socket_t emr_sockets_open (void *ud, curlsocktype purpose, struct curl_sock
 int emr_sockets_close (void *ud, curl_socket_t fd) {
   emr_Sockets *s = (emr_Sockets *)ud;
   if ((size_t)fd < s->n)
-    s->isopen[fd] = 0;
+    s->list[fd].isopen = 0;
   return close(fd);
+}
+
+
+static int localport (curl_socket_t fd) {
+  struct sockaddr_storage a;
+  socklen_t n = sizeof(a);
+  if (getsockname(fd, (struct sockaddr *)&a, &n) != 0)
+    return 0;
+  if (a.ss_family == AF_INET6)
+    return ntohs(((const struct sockaddr_in6 *)&a)->sin6_port);
+  return a.ss_family == AF_INET ? ntohs(((const struct sockaddr_in *)&a)->sin_port) : 0;
+}
+
+
+static int isreadable (curl_socket_t fd) {
+  struct pollfd p;
+  p.fd = fd;
+  p.events = POLLIN;
+  return poll(&p, 1, 0) != 0;
+}
+
+
+int emr_sockets_isreadable (emr_Sockets *s, int port) {
+  size_t fd;
+  for (fd = 0; fd < s->n; fd++) {
+    emr_Socket *e = &s->list[fd];
+    if (e->isopen && e->port == 0)
+      e->port = localport((curl_socket_t)fd);
+    if (e->isopen && e->port == port && isreadable((curl_socket_t)fd))
+      return 1;
+  }
+  return 0;
 }
 
 
 void emr_sockets_closeall (emr_Sockets *s) {
   size_t fd;
   for (fd = 0; fd < s->n; fd++)
-    if (s->isopen[fd])
+    if (s->list[fd].isopen)
       emr_sockets_close(s, (curl_socket_t)fd);
 }
 
 
 void emr_sockets_free (emr_Sockets *s) {
-  free(s->isopen);
-  s->isopen = NULL;
+  free(s->list);
+  s->list = NULL;
   s->n = 0;
 }

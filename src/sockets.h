@@ -9,8 +9,13 @@
 
 #pragma GCC visibility push(hidden)
 
+typedef struct emr_Socket {
+  int isopen;
+  int port;  /* its local one; 0: not asked for yet */
+} emr_Socket;
+
 typedef struct emr_Sockets {
-  unsigned char *isopen;  /* by descriptor */
+  emr_Socket *list;  /* by descriptor */
   size_t n;
 } emr_Sockets;
 
@@ -18,6 +23,10 @@ typedef struct emr_Sockets {
 ** their data is an emr_Sockets. */
 curl_socket_t emr_sockets_open (void *ud, curlsocktype purpose, struct curl_sockaddr *a);
 int emr_sockets_close (void *ud, curl_socket_t fd);
+
+/* Whether bytes wait to be read on the socket with that local port. (libcurl
+** tells a callback the port of a connection, not its descriptor.) */
+int emr_sockets_isreadable (emr_Sockets *s, int port);
 
 void emr_sockets_closeall (emr_Sockets *s);
 void emr_sockets_free (emr_Sockets *s);

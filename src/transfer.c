@@ -6,11 +6,9 @@
 #include <string.h>
 
 #include "core.h"
-#include "system.h"
 
 #define TRANSFER "emr.Transfer"
 #define STEP_MAX 604800.0  /* seconds */
-#define GRACE 1.0  /* seconds over its limit until a blocking call gives up */
 
 /* Keys of the table that a userdata carries. */
 #define ANCHOR 1  /* the compiled operation */
@@ -221,15 +219,11 @@ static void readinfo (Transfer *h) {
 ** Blocking calls
 ** =================================================================== */
 
-/* Steps until the transfer has ended. libcurl keeps its own limit; ours is the
-** second fence. */
+/* Steps until the transfer has ended, which its time limit makes sure of. */
 static void await (lua_State *L, emr_Core *core, emr_Transfer *t) {
   emr_Watch watch = emr_watch(L, core);
-  double left = t->deadline + GRACE - emr_monotonic();
-  while (t->phase == EMR_RUNNING && left > 0 && !emr_isinterrupted(&watch)) {
-    emr_engine_step(t->engine, left, t, emr_isinterrupted, &watch);
-    left = t->deadline + GRACE - emr_monotonic();
-  }
+  while (t->phase == EMR_RUNNING && !emr_isinterrupted(&watch))
+    emr_engine_step(t->engine, STEP_MAX, t, emr_isinterrupted, &watch);
   if (t->phase == EMR_RUNNING)
     emr_engine_cancel(t);
 }
@@ -502,6 +496,8 @@ static int l_step (lua_State *L) {
   if ((e = emr_core_engine(core)) == NULL)
     return noengine(L);
   emr_engine_step(e, seconds, NULL, emr_isinterrupted, &watch);
+  if (L != watch.L && emr_isinterrupted(&watch))  /* the hook acts there only */
+    return emr_failf(L, "cancelled", NULL, "emr.step: interrupted");
   lua_pushinteger(L, emr_engine_inflight(e));
   return 1;
 }
