@@ -53,10 +53,18 @@ emr_Watch emr_watch (lua_State *L, const emr_Core *core) {
 }
 
 
+/* The shape of the hook that lua.c and luajit.c set on SIGINT. In a coroutine
+** it may be there before the call begins: it acts in the main thread only. */
+static int isstophook (lua_State *L) {
+  int mask = LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT;
+  return (lua_gethookmask(L) & mask) == mask && lua_gethookcount(L) == 1;
+}
+
+
 int emr_isinterrupted (void *ud) {
   const emr_Watch *w = (const emr_Watch *)ud;
   lua_Hook now = lua_gethook(w->L);
-  return now != NULL && now != w->before;
+  return now != NULL && (now != w->before || isstophook(w->L));
 }
 
 

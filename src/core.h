@@ -18,7 +18,8 @@ typedef struct emr_Core {
   int inside_nginx;
   int opened, closed;
   /* registry references */
-  int decode;  /* lua-cjson's, of a strict instance of our own */
+  int newdecoder;  /* lua-cjson's `new` */
+  int decode;  /* and `decode` of a strict instance of our own */
   int operations;  /* weak: descriptor -> compiled operation */
   int transfers;  /* weak: emr_Transfer (light userdata) -> its userdata */
   int idle;  /* a transfer userdata for the next blocking call */
@@ -81,7 +82,8 @@ void emr_pushclean (lua_State *L, emr_Str text, size_t max, const emr_Http *http
 
 /* decode.c: JSON to Lua. */
 
-/* Pushes the value and returns NULL, or returns what is wrong and where. */
+/* Pushes the value and returns NULL, or returns what is wrong and where. Raises
+** when memory fails. */
 const char *emr_decode (lua_State *L, emr_Core *core, emr_Str text, size_t *at);
 void emr_decode_open (lua_State *L, emr_Core *core);
 

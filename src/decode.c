@@ -157,25 +157,6 @@ static void pushtext (lua_State *L, emr_Str text, const emr_Json *j) {
 }
 
 
-const char *emr_decode (lua_State *L, emr_Core *core, emr_Str text, size_t *at) {
-  emr_Json j;
-  const char *wrong;
-  int top = lua_gettop(L);
-  emr_json_check(text, &j);
-  *at = j.at;
-  if (j.wrong != NULL)
-    return j.wrong;
-  luaL_checkstack(L, 8, NULL);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, core->decode);
-  pushtext(L, text, &j);
-  lua_call(L, 1, 1);  /* only memory can fail: the grammar is right */
-  wrong = (j.numbers || j.nulls) ? normalize(L) : NULL;
-  if (wrong != NULL)
-    lua_settop(L, top);
-  return wrong;
-}
-
-
 /* Sets an option of the lua-cjson instance on top, where it has it. */
 static void setflag (lua_State *L, const char *name, int value) {
   lua_getfield(L, -1, name);
@@ -190,6 +171,58 @@ static void setflag (lua_State *L, const char *name, int value) {
 
 /* An instance of our own: what the host sets on its lua-cjson is not ours, and
 ** the other way round. */
+static void renew (lua_State *L, emr_Core *core) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, core->newdecoder);
+  lua_call(L, 0, 1);
+  setflag(L, "decode_invalid_numbers", 0);
+  setflag(L, "decode_array_with_array_mt", 0);
+  lua_getfield(L, -1, "decode");
+  lua_rawseti(L, LUA_REGISTRYINDEX, core->decode);
+  lua_pop(L, 1);
+}
+
+
+/* Decodes the text at `i`, which is JSON. lua-cjson reads numbers by the decimal
+** point that the locale had when an instance was made: where it fails, another
+** instance is tried. Memory is the one thing that raises. */
+static int build (lua_State *L, emr_Core *core, int i) {
+  int tries, status = 0;
+  for (tries = 0; tries < 2; tries++) {
+    if (tries > 0)
+      renew(L, core);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, core->decode);
+    lua_pushvalue(L, i);
+    status = lua_pcall(L, 1, 1, 0);
+    if (status == LUA_ERRMEM)
+      lua_error(L);
+    if (status == 0)
+      break;
+    lua_pop(L, 1);
+  }
+  return status == 0;
+}
+
+
+const char *emr_decode (lua_State *L, emr_Core *core, emr_Str text, size_t *at) {
+  emr_Json j;
+  const char *wrong;
+  int top = lua_gettop(L);
+  emr_json_check(text, &j);
+  *at = j.at;
+  if (j.wrong != NULL)
+    return j.wrong;
+  luaL_checkstack(L, 8, NULL);
+  pushtext(L, text, &j);
+  if (!build(L, core, top + 1))
+    return "lua-cjson cannot read it";
+  lua_remove(L, top + 1);
+  wrong = (j.numbers || j.nulls) ? normalize(L) : NULL;
+  if (wrong != NULL)
+    lua_settop(L, top);
+  return wrong;
+}
+
+
 void emr_decode_open (lua_State *L, emr_Core *core) {
   lua_getglobal(L, "require");
   lua_pushliteral(L, "cjson");
@@ -202,10 +235,9 @@ void emr_decode_open (lua_State *L, emr_Core *core) {
                   "lua-cjson); %s", lua_tostring(L, -1));
   }
   lua_getfield(L, -1, "new");
-  lua_call(L, 0, 1);
-  setflag(L, "decode_invalid_numbers", 0);
-  setflag(L, "decode_array_with_array_mt", 0);
-  lua_getfield(L, -1, "decode");
+  core->newdecoder = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_pop(L, 1);
+  lua_pushboolean(L, 0);
   core->decode = luaL_ref(L, LUA_REGISTRYINDEX);
-  lua_pop(L, 2);
+  renew(L, core);
 }

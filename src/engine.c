@@ -542,7 +542,7 @@ void emr_engine_step (emr_Engine *e, double seconds, const emr_Transfer *t,
   double now = emr_monotonic(), end = now + seconds;
   int waits = seconds > 0;
   do {
-    int ms = waits && !hasended(e, t) ? waitms(e, end - now) : 0;
+    int ms = waits && !hasended(e, t) && !stop(ud) ? waitms(e, end - now) : 0;
     turn(e, ms, waits ? end : now + BUDGET);
     now = emr_monotonic();
   } while (!hasended(e, t) && now < end && !stop(ud));

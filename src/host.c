@@ -24,7 +24,9 @@
 #define NAP_MS 50
 #define TOOLONG "it took too long"
 
+#if !defined(__GLIBC__)
 extern char **environ;
+#endif
 
 
 /* {==================================================================

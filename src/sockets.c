@@ -5,7 +5,25 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+
+static int identify (curl_socket_t fd, ino_t *id) {
+  struct stat st;
+  if (fstat(fd, &st) != 0 || !S_ISSOCK(st.st_mode))
+    return 0;
+  *id = st.st_ino;
+  return 1;
+}
+
+
+/* libcurl closes a socket that never got connected without telling us, and the
+** number may stand for somebody else's by now. */
+static int isours (const emr_Sockets *s, size_t fd) {
+  ino_t id;
+  return s->list[fd].isopen && identify((curl_socket_t)fd, &id) && id == s->list[fd].id;
+}
 
 
 static int note (emr_Sockets *s, curl_socket_t fd) {
@@ -18,9 +36,9 @@ static int note (emr_Sockets *s, curl_socket_t fd) {
     s->list = list;
     s->n = n;
   }
-  s->list[fd].isopen = 1;
   s->list[fd].port = 0;
-  return 1;
+  s->list[fd].isopen = identify(fd, &s->list[fd].id);
+  return s->list[fd].isopen;
 }
 
 
@@ -74,7 +92,7 @@ int emr_sockets_isreadable (emr_Sockets *s, int port) {
     emr_Socket *e = &s->list[fd];
     if (e->isopen && e->port == 0)
       e->port = localport((curl_socket_t)fd);
-    if (e->isopen && e->port == port && isreadable((curl_socket_t)fd))
+    if (e->port == port && isours(s, fd) && isreadable((curl_socket_t)fd))
       return 1;
   }
   return 0;
@@ -84,7 +102,7 @@ int emr_sockets_isreadable (emr_Sockets *s, int port) {
 void emr_sockets_closeall (emr_Sockets *s) {
   size_t fd;
   for (fd = 0; fd < s->n; fd++)
-    if (s->list[fd].isopen)
+    if (isours(s, fd))
       emr_sockets_close(s, (curl_socket_t)fd);
 }
 

@@ -6,11 +6,13 @@
 #define EMR_SOCKETS_H
 
 #include <curl/curl.h>
+#include <sys/types.h>
 
 #pragma GCC visibility push(hidden)
 
 typedef struct emr_Socket {
   int isopen;
+  ino_t id;  /* what the descriptor stood for */
   int port;  /* its local one; 0: not asked for yet */
 } emr_Socket;
 
