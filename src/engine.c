@@ -241,7 +241,8 @@ static double least (double a, double b) {
 
 /* Seconds until there is something to do without a socket; < 0: nothing. */
 static double untiltimer (const emr_Engine *e) {
-  double next = e->due < 0 ? e->fence : e->fence < 0 ? e->due : least(e->due, e->fence);
+  double fence = e->inflight > 0 ? e->fence : -1;
+  double next = e->due < 0 ? fence : fence < 0 ? e->due : least(e->due, fence);
   double left = next - emr_monotonic();
   if (next < 0)
     return -1;
