@@ -192,9 +192,10 @@ int emr_http_sign (emr_Http *h, emr_Signer *s, emr_Str access_key_id) {
 
 /* The next line from `*at` on, without its end. */
 static int nextline (const emr_Buffer *head, size_t *at, emr_Str *line) {
-  const char *start = head->p + *at, *end;
+  const char *start, *end;
   if (*at >= head->n)
     return 0;
+  start = head->p + *at;
   end = (const char *)memchr(start, '\n', head->n - *at);
   line->s = start;
   line->n = end != NULL ? (size_t)(end - start) : head->n - *at;

@@ -1,0 +1,131 @@
+--- Processes of their own: Lua text under the same interpreter, or in a host made in C. What they
+-- print, how they end, and the helper `process` (process.c) they may use.
+
+local emulator = require "spec.support.emulator"
+
+local LIMIT = 30   -- seconds after which a child is killed
+local PRELUDE = [[
+local emr = require "emr"
+local call = require "spec.support.call"
+call.emulator = require("spec.support.emulator").attach(%q)
+local HTTP, HTTPS = call.emulator.http, call.emulator.https
+]]
+
+local M = {}
+local files = 0
+
+
+local function quoted(text)
+    return "'" .. text:gsub("'", "'\\''") .. "'"
+end
+
+
+local function read(path)
+    local file = assert(io.open(path, "rb"))
+    local text = file:read("*a")
+    file:close()
+    os.remove(path)
+    return text
+end
+
+
+local function scratch(name)
+    files = files + 1
+    return ("%s/child-%d.%s"):format(emulator.get().dir, files, name)
+end
+
+
+--- The interpreter of this process, and what the Makefile calls it.
+local function interpreter()
+    local i = 0
+    while arg[i - 1] do
+        i = i - 1
+    end
+    return arg[i], rawget(_G, "jit") and "luajit" or _VERSION:match("%d.%d")
+end
+
+
+--- Runs a command of the shell without a terminal. Returns {status, out, err}; the status is
+--- 128 + n for signal n.
+function M.run(command)
+    local out, err = scratch "out", scratch "err"
+    local pipe = assert(io.popen(("timeout -s KILL %d %s >%s 2>%s </dev/null; echo $?"):format(
+        LIMIT, command, quoted(out), quoted(err))))
+    local status = tonumber(pipe:read("*l"))
+    pipe:close()
+    return { status = status, out = read(out), err = read(err) }
+end
+
+
+-- Compiles spec/support/NAME.c once, with the headers of this Lua, and returns the path.
+local function compiled(name, target, flags)
+    local path = emulator.get().dir .. "/" .. target
+    local file = io.open(path)
+    if file then
+        file:close()
+        return path
+    end
+    local _, lua = interpreter()
+    local script = ([[
+        LUA=%s; . tools/env.sh; package=$(lua_package)
+        include=${LUA_INCDIR:+-I$LUA_INCDIR}
+        ${CC:-cc} -O1 ${include:-$(pkg-config --cflags $package)} -o %s spec/support/%s.c %s
+    ]]):format(lua, quoted(path), name, flags)
+    local result = M.run("sh -c " .. quoted(script))
+    assert(result.status == 0, result.err)
+    return path
+end
+
+
+local function environment(settings)
+    local process = compiled("process", "process.so", "-shared -fPIC -ldl -Wl,-z,lazy,-z,nodelete")
+    local list = { "env -u LUA_INIT", "LUA_PATH=" .. quoted(package.path),
+        "LUA_CPATH=" .. quoted(emulator.get().dir .. "/?.so;" .. package.cpath) }
+    for name, value in pairs(settings.env or {}) do
+        list[#list + 1] = name .. "=" .. quoted(value)
+    end
+    if settings.preload then
+        list[#list + 1] = "LD_PRELOAD=" .. quoted(process)
+    end
+    return table.concat(list, " ")
+end
+
+
+local function script(text)
+    local path = scratch "lua"
+    local file = assert(io.open(path, "w"))
+    file:write(PRELUDE:format(emulator.get().dir), text, "\n")
+    file:close()
+    return path
+end
+
+
+--- Runs Lua text that has `emr`, `call`, and the emulator's HTTP and HTTPS. Settings: env (a map),
+--- preload (with process.c in front of the C library).
+function M.lua(text, settings)
+    return M.run(("%s %s %s"):format(environment(settings or {}), quoted((interpreter())),
+        quoted(script(text))))
+end
+
+
+--- Runs Lua text, as above, in `states` fresh Lua states of one process that lives on for `seconds`
+--- after the last was closed. Nil where the interpreter of the specs is one of its own kind.
+function M.host(text, settings)
+    if os.getenv("LUA_BIN") then
+        return nil
+    end
+    local host = compiled("host", "host",
+        '$(pkg-config --libs $package) -Wl,-rpath,"$(pkg-config --variable=libdir $package)"')
+    return M.run(("%s %s %d %g %s"):format(environment(settings), quoted(host),
+        settings.states or 1, settings.seconds or 0, quoted(script(text))))
+end
+
+
+--- Asserts that a child ended well, printed just this, and nothing to stderr.
+function M.printed(expected, result)
+    local text = ("status %s, out %q, err %q"):format(result.status, result.out, result.err)
+    assert(result.status == 0 and result.err == "" and result.out == expected, text)
+end
+
+
+return M
