@@ -51,6 +51,16 @@ demo: ## install what is missing, build, and wait for a session cluster of an em
 	@$(MAKE) --no-print-directory all
 	@tools/demo
 
+demo-nginx: ## the same with the gateway of examples/nginx: refused, let through, served while the API is down
+	@tools/install-packages build demo
+	@$(MAKE) --no-print-directory module-for-nginx
+	@tools/demo-nginx
+
+# nginx has LuaJIT, whatever LUA is.
+module-for-nginx:
+	@LUA=luajit LUA_INCDIR= tools/install-packages build
+	@$(MAKE) --no-print-directory LUA=luajit LUA_INCDIR= BUILD=build/luajit all
+
 emulator: ## the emulated cloud to try scripts against, until Ctrl-C
 	@tools/install-packages build demo
 	@$(MAKE) --no-print-directory all
@@ -59,11 +69,14 @@ emulator: ## the emulated cloud to try scripts against, until Ctrl-C
 test: ## install what is missing, build, and run the specs (SPEC=spec/sign_spec.lua: only that one)
 	@tools/install-packages build demo test
 	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory module-for-nginx
 	@$(RUN_SPECS)
 
+# The specs inside nginx do not depend on LUA: one round is enough.
 test-all: ## the specs under every Lua that is on this machine
 	@failed=; for lua in $(FOUND_LUAS); do \
-	  echo "== Lua $$lua"; $(MAKE) --no-print-directory LUA=$$lua test || failed="$$failed $$lua"; done; \
+	  echo "== Lua $$lua"; $(MAKE) --no-print-directory LUA=$$lua test || failed="$$failed $$lua"; \
+	  export EMR_SKIP_NGINX=1; done; \
 	echo "tested: $(FOUND_LUAS); not on this machine: $(or $(filter-out $(FOUND_LUAS),$(LUAS)),none)"; \
 	[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 
@@ -83,7 +96,7 @@ asan: ## the specs with clang's sanitizers for addresses, leaks and undefined be
 	@tools/install-packages build demo test asan
 	@$(MAKE) --no-print-directory BUILD=$(BUILD) CC=clang CFLAGS='$(SANITIZE)' LDFLAGS='$(SANITIZE)' \
 	  all $(BUILD)/lua
-	@export LUA_BIN=$(BUILD)/lua; $(RUN_SPECS)
+	@export LUA_BIN=$(BUILD)/lua EMR_SKIP_NGINX=1; $(RUN_SPECS)
 
 # An interpreter of our own: the sanitizers have to be in the program that loads the module.
 $(BUILD)/lua: tools/lua.c Makefile
@@ -94,7 +107,7 @@ valgrind: RUN = valgrind -q --keep-debuginfo=yes --error-exitcode=99 --leak-chec
 valgrind: ## the specs under valgrind (slow)
 	@tools/install-packages build demo test valgrind
 	@$(MAKE) --no-print-directory all
-	@$(RUN_SPECS)
+	@export EMR_SKIP_NGINX=1; $(RUN_SPECS)
 
 install: all ## into DESTDIR, LIBDIR and LUADIR (PREFIX=/usr/local)
 	$(INSTALL) -D -m 755 $(MODULE) $(DESTDIR)$(LIBDIR)/emr.so
@@ -111,4 +124,4 @@ clean: ## remove build/
 help: ## this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 
-.PHONY: all packages demo emulator test test-all lint asan valgrind install uninstall clean help
+.PHONY: all packages demo demo-nginx module-for-nginx emulator test test-all lint asan valgrind install uninstall clean help

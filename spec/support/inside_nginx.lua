@@ -1,5 +1,5 @@
---- What the nginx specs run inside nginx: `t` in their locations. Opened in init_by_lua, so that its
--- client is one that was made there.
+--- What the nginx specs run inside nginx: `t` in their locations. Opened in init_by_lua, so that
+-- its client is one that was made there.
 
 local emr = require "emr"
 local ngx = require "ngx"

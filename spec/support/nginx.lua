@@ -1,5 +1,5 @@
--- A real nginx with the Lua module for the specs, on a free loopback port. It ends with this process,
--- however that ends: its shell waits on a pipe that closes then.
+-- A real nginx with the Lua module for the specs, on a free loopback port. It ends with this
+-- process, however that ends: its shell waits on a pipe that closes then.
 
 local http = require "socket.http"
 local ltn12 = require "ltn12"
@@ -12,8 +12,8 @@ local MODULES = { "ndk_http_module.so", "ngx_http_lua_module.so" }
 local PLACES = { "/usr/lib/nginx/modules", "/usr/share/nginx/modules" }
 local TEMPORARY = { "client_body", "proxy", "fastcgi", "uwsgi", "scgi" }
 
--- @WORDS@ come from the options of `start`. It runs as whoever runs the specs: the worker has to read
--- what lies in their folders.
+-- @words@ come from the options of `start`. It runs as whoever runs the specs: the worker has to
+-- read what lies in their folders.
 local CONF = [[
 @load@
 daemon off;
@@ -38,6 +38,17 @@ http {
         @server@
     }
 }
+]]
+
+-- The shell that starts it in a folder, ends it when nobody writes to the shell any more, and cleans up.
+local SCRIPT = [[
+directory=%s; cd "$directory" || exit
+exec 2>stderr; : >error.log
+nginx=$(PATH=$PATH:/usr/sbin:/usr/local/sbin command -v "${EMR_NGINX:-nginx}")
+{ %s "$nginx" -p . -c nginx.conf -e error.log >/dev/null; : >ended; } &
+read -r _
+[ -f ended ] || kill -TERM "$(cat nginx.pid)"
+wait; cd /; rm -rf "$directory"
 ]]
 
 local Nginx = { __name = "emr.spec.Nginx" }
@@ -153,23 +164,17 @@ function M.start(o)
     local file = assert(io.open(directory .. "/nginx.conf", "w"))
     file:write(configuration(setmetatable({ root = root }, { __index = o }), port))
     file:close()
-    self.pipe = assert(io.popen(([[
-        cd %s || exit
-        exec 2>stderr; : >error.log
-        PATH=$PATH:/usr/sbin:/usr/local/sbin
-        { %s "$(command -v "${EMR_NGINX:-nginx}")" -p . -c nginx.conf -e error.log >/dev/null; : >ended; } &
-        read -r _
-        [ -f ended ] || kill -TERM "$(cat nginx.pid)"
-        wait; cd /; rm -rf %s]]):format(quoted(directory), environment(o.env), quoted(directory)),
-        "w"))
+    self.pipe = assert(io.popen(SCRIPT:format(quoted(directory), environment(o.env)), "w"))
     self:wait_until_ready(port)
     return self
 end
 
 -- A table of strings, numbers and such tables as Lua text.
 local function literal(value)
-    if type(value) ~= "table" then
+    if type(value) == "string" then
         return ("%q"):format(value)
+    elseif type(value) ~= "table" then
+        return tostring(value)
     end
     local members = {}
     for name, member in pairs(value) do
@@ -179,9 +184,9 @@ local function literal(value)
 end
 
 --- Starts one that has the global `t`, which is inside_nginx.lua with a client for the emulator, a
--- shared dictionary `marks`, and a few locations. `options` are more options of every client, `init`
--- more Lua for init_by_lua; the rest as for `start`.
----@param o table   {init?, options?, main?, http?, server?, env?, workers?}
+-- shared dictionary `marks`, and a few locations.
+---@param o table   as for `start`, and {options?, init?}: more options of every client, more Lua for
+---  init_by_lua
 function M.with_client(emu, o)
     local options = {
         region = "cn-hangzhou", endpoint = emu.http, deadline = 5,
@@ -190,7 +195,7 @@ function M.with_client(emu, o)
     for name, value in pairs(o.options or {}) do
         options[name] = value
     end
-    local http = ([[
+    local dictionary_and_client = ([[
         lua_shared_dict marks 1m;
         init_by_lua_block {
             t = require("spec.support.inside_nginx").open(%s)
@@ -205,7 +210,7 @@ function M.with_client(emu, o)
     ]]
     return M.start {
         main = o.main, env = o.env, workers = o.workers,
-        http = http .. (o.http or ""), server = server .. (o.server or ""),
+        http = dictionary_and_client .. (o.http or ""), server = server .. (o.server or ""),
     }
 end
 

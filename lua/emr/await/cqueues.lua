@@ -8,12 +8,13 @@ local condition = require "cqueues.condition"
 local cqueues = require "cqueues"
 local failure = require "emr.failure"
 
-local waiting = setmetatable({}, { __mode = "k" })  -- transfer -> condition of who waits for it
-local pumps = setmetatable({}, { __mode = "k" })  -- loop -> {waiters, changed}, while somebody waits
+local waiting = setmetatable({}, { __mode = "k" })  -- transfer -> its waiter's condition
+local pumps = setmetatable({}, { __mode = "k" })  -- loop -> {waiters, changed}, while one waits
 
 local function refuse()
     if not cqueues.running() then
-        return failure("unsupported", "phase", "emr: await = \"cqueues\" needs a running cqueues loop")
+        return failure("unsupported", "phase",
+            'emr: await = "cqueues" needs a running cqueues loop')
     end
 end
 

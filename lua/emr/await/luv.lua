@@ -17,7 +17,7 @@ end
 
 local function refuse()
     if not running() then
-        return failure("unsupported", "phase", "emr: await = \"luv\" needs a coroutine to wait in")
+        return failure("unsupported", "phase", 'emr: await = "luv" needs a coroutine to wait in')
     end
 end
 
@@ -86,6 +86,7 @@ end
 -- Gives way until somebody resumes, at the latest after the seconds.
 local function pause(seconds)
     local co, timer = running(), uv.new_timer()
+    uv.update_time()  -- a timer starts at the time of the loop's last turn
     timer:start(milliseconds(seconds), 0, function()
         resume(co)
     end)

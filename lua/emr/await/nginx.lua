@@ -1,6 +1,7 @@
 --- Waiting inside nginx (ngx_lua, OpenResty): light threads sleep, the worker never stands still.
--- Each waiting light thread sleeps on a semaphore of its own. One pump per worker, a zero-delay timer
--- that loops while anything is in flight, steps the engine and wakes those whose transfer has ended.
+-- Each waiting light thread sleeps on a semaphore of its own. One pump per worker, a zero-delay
+-- timer that loops while anything is in flight, steps the engine and wakes those whose transfer has
+-- ended.
 --
 -- Works in server_rewrite, rewrite, access, content and timer, which is looked up at each call: a
 -- client may be made in init_by_lua. Elsewhere: nil, message, err of kind unsupported, code phase.
@@ -11,11 +12,13 @@ local failure = require "emr.failure"
 local ngx = require "ngx"
 local semaphore = require "ngx.semaphore"
 
-local PHASES = { server_rewrite = true, rewrite = true, access = true, content = true, timer = true }
+local PHASES = {
+    server_rewrite = true, rewrite = true, access = true, content = true, timer = true,
+}
 
 -- seconds
 local SHORTEST = 0.001  -- less is 0 for nginx, which does not sleep then
-local QUICK, SLOW = 0.001, 0.005  -- between two steps of the pump: after something happened, at most
+local QUICK, SLOW = 0.001, 0.005  -- between two steps of the pump: while things happen, at most
 local SWEEP = 0.25  -- between two searches for waiters that are gone
 local START = 0.005  -- a timer that has not begun by then will not: lua_max_running_timers
 local AGAIN = 1  -- until another timer is tried
@@ -23,9 +26,9 @@ local STALE = 0.02  -- without a step: nobody pumps
 local LOOK = 0.05  -- how often the others look whether the waiter that pumps is still there
 local FENCE = 1  -- how often a waiter looks for itself although a pump runs
 
--- The only state of the policy layer: this worker's pump. The transfer of a light thread that was killed
--- while nobody pumped is collected, which cancels it.
-local waiting = setmetatable({}, { __mode = "k" })  -- transfer -> semaphore of who waits for it
+-- The only state of the policy layer: this worker's pump. The transfer of a light thread that was
+-- killed while nobody pumped is collected, which cancels it.
+local waiting = setmetatable({}, { __mode = "k" })  -- transfer -> its waiter's semaphore
 local pump = { runs = false, asked = -math.huge, stepped = -math.huge, swept = 0, tick = QUICK }
 
 local function may_wait()
@@ -49,8 +52,8 @@ local function wake(transfer)
     return sleeper
 end
 
--- The transfers of light threads that were killed, by their request's end or by ngx.thread.kill: such
--- a one has left its semaphore. `mine` is the transfer of who calls, and is awake.
+-- Drops the transfers of light threads that were killed, by their request's end or by
+-- ngx.thread.kill: such a one has left its semaphore. So has who calls, for `mine`: it is awake.
 local function sweep(mine)
     for transfer, sleeper in pairs(waiting) do
         if sleeper:count() == 0 and transfer ~= mine then
@@ -96,8 +99,8 @@ local function run()
     end
 end
 
--- Sees to it that somebody pumps, in the worst case the caller, who waits for `mine`. Returns how long
--- it may sleep until it asks again.
+-- Sees to it that somebody pumps, in the worst case the caller, who waits for `mine`. Returns how
+-- long it may sleep until it asks again.
 local function attend(mine)
     local now = emr.now()
     local idle = now - pump.stepped
@@ -137,7 +140,7 @@ local function sleep_on(sleeper, transfer, seconds)
     while waiting[transfer] == sleeper and left > 0 and not has_ended(transfer) do
         local ok, why = sleeper:wait(math.max(SHORTEST, math.min(left, attend(transfer))))
         if not ok and why ~= "timeout" then
-            return failure("unsupported", "phase", "emr: nginx cannot wait here: " .. tostring(why))
+            return failure("unsupported", "phase", "emr: nginx cannot wait: " .. tostring(why))
         end
         left = deadline - emr.now()
     end
@@ -187,8 +190,8 @@ end
 
 local BLOCKING = { blocking = true }
 
---- What blocks the worker, for `await = "blocking"`. What ends meanwhile and is waited for by a light
--- thread wakes that one.
+--- What blocks the worker, for `await = "blocking"`. What ends meanwhile and is waited for by a
+-- light thread wakes that one.
 ---@type emr.Await
 M.blocking = await.stepping {
     now = emr.now,

@@ -1,0 +1,28 @@
+-- Lists all session clusters of a workspace, however many pages that takes.
+--
+--     lua5.4 examples/list_session_clusters.lua WORKSPACE [PAGE_SIZE]
+--
+-- Where keys, region and server come from: examples/connect.lua.
+-- Exit status: 0, or 1 when a call failed, or 2 when an argument is missing.
+
+local connect = dofile((arg[0]:match("^.*/") or "") .. "connect.lua")
+
+local workspace, size = arg[1], tonumber(arg[2] or 20)
+if not workspace or not size then
+    io.stderr:write("usage: ", arg[0], " WORKSPACE [PAGE_SIZE]\n")
+    os.exit(2)
+end
+
+local count = 0
+for cluster, message in connect():items("ListSessionClusters", {
+    workspaceId = workspace,
+    maxResults = size,
+}) do
+    if not cluster then  -- the failure comes once, then the loop ends
+        io.stderr:write(message, "\n")
+        os.exit(1)
+    end
+    count = count + 1
+    print(("%-40s %-12s %s"):format(cluster.sessionClusterId, cluster.state, cluster.name or ""))
+end
+io.stderr:write(count, " session clusters\n")

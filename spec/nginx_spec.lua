@@ -1,0 +1,270 @@
+-- Inside a real nginx: where a call works, that it holds nobody up, and what it says elsewhere.
+
+local socket = require "socket"
+
+local emulator = require "spec.support.emulator"
+local nginx = require "spec.support.nginx"
+
+-- Where in the configuration each phase stands, and whether a call works there.
+local PHASES = {
+    init = { "init", "%s", false },
+    init_worker = { "http", "init_worker_by_lua_block { %s }", false },
+    server_rewrite = { "server", "server_rewrite_by_lua_block { %s }", true },
+    set = { "location", "set_by_lua_block $ignored { %s }", false },
+    rewrite = { "location", "rewrite_by_lua_block { %s }", true },
+    access = { "location", "access_by_lua_block { %s }", true },
+    content = { "location", "content_by_lua_block { %s }", true },
+    header_filter = { "location", "header_filter_by_lua_block { %s }", false },
+    body_filter = { "location", "body_filter_by_lua_block { %s }", false },
+    log = { "location", "log_by_lua_block { %s }", false },
+}
+
+nginx.describe("inside nginx", function()
+    local emu, server
+
+    setup(function()
+        emu = emulator.get()
+    end)
+
+    before_each(function()
+        emu:reset()
+    end)
+
+    after_each(function()
+        if server then
+            server:stop()
+            server = nil
+        end
+    end)
+
+    local function start(o)
+        server = nginx.with_client(emu, o)
+        return server
+    end
+
+    it("works in every phase that may wait; the others say so and send nothing", function()
+        local text = { init = "", http = "", server = "", location = "" }
+        for phase, where in pairs(PHASES) do
+            local lua = ("if ngx.shared.marks:add(%q, '') then t.mark(%q, t.ask()) end"):format(
+                phase, phase)
+            text[where[1]] = text[where[1]] .. where[2]:format(lua)
+        end
+        start {
+            init = text.init, http = text.http,
+            server = text.server .. "location /phases { " .. text.location .. "}",
+        }
+        server:get("/phases")
+        local marks = server:marks()
+        for phase, where in pairs(PHASES) do
+            if where[3] then
+                assert.equal("Starting", marks[phase] and "Starting", phase)
+                assert.truthy(marks[phase]:find("^%u%a+$"), phase .. ": " .. marks[phase])
+            else
+                assert.truthy(marks[phase]:find("^unsupported/phase: .*phase " .. phase .. "[; ]"),
+                    phase .. ": " .. marks[phase])
+            end
+        end
+        assert.equal(4, #emu:requests())
+        nginx.check(server)
+    end)
+
+    it("works in a timer", function()
+        start { server = [[location /timer { content_by_lua_block {
+            ngx.timer.at(0, function() t.mark("timer", t.ask()) end)
+        } }]] }
+        server:get("/timer")
+        server:wait_until(function() return server:marks().timer == "Starting" end, "the timer")
+        nginx.check(server)
+    end)
+
+    it("blocks where it must and is told to, in the master before the workers, too", function()
+        emu:fault { name = "slow", seconds = 0.1, times = 3 }
+        start {
+            options = { blocking = true },
+            init = 't.mark("init", t.ask())',
+            http = 'init_worker_by_lua_block { t.mark("worker", t.ask()) }',
+            server = 'location /log { return 200; log_by_lua_block { t.mark("log", t.ask()) } }',
+        }
+        server:get("/log")
+        assert.equal("Running", server:get("/ask"))
+        local marks = server:marks()
+        assert.same({ "Starting", "Starting", "Running" }, { marks.init, marks.worker, marks.log })
+        nginx.check(server)
+    end)
+
+    it("await = \"blocking\" holds the worker up, as it says", function()
+        start { server = [[location /block { content_by_lua_block {
+            ngx.print(t.ask({ timeout = 2 }, t.new { await = "blocking" }))
+        } }]] }
+        emu:fault { name = "slow", seconds = 0.2 }
+        local blocked = server:request("/block")
+        server:wait_until(function() return #emu:requests() > 0 end, "the request")
+        local began = socket.gettime()
+        server:get("/ping")
+        assert.is_true(socket.gettime() - began > 0.1)
+        assert.equal("Starting", blocked())
+        nginx.check(server)
+    end)
+
+    it("refuses the native calls that block, and names emr.client", function()
+        start { server = [[location /native { content_by_lua_block {
+            local o, emr = t.options, t.emr
+            local options = {
+                region = o.region, endpoint = o.endpoint, access_key_id = o.access_key_id,
+                access_key_secret = o.access_key_secret,
+            }
+            for name, f in pairs {
+                get_session_cluster = function() return emr.get_session_cluster(t.ids, options) end,
+                call = function()
+                    return emr.call(emr.operations.GetSessionCluster, t.ids, options)
+                end,
+                fetch = function() return emr.fetch({ url = o.endpoint }) end,
+                step = function() return emr.step(0.1) end,
+                run = function() return emr.run({ "true" }) end,
+            } do
+                ngx.say(name, " ", t.word(f()))
+            end
+        } }]] }
+        local count = 0
+        for name, word in server:get("/native"):gmatch("(%S+) ([^\n]*)\n") do
+            count = count + 1
+            assert.truthy(word:find("^unsupported/blocking: "), name .. ": " .. word)
+            assert.truthy(word:find("emr.client", 1, true), name .. ": " .. word)
+        end
+        assert.equal(5, count)
+        assert.same({}, emu:requests())
+        nginx.check(server)
+    end)
+
+    it("M5: a client made in init_by_lua works in each of 4 workers", function()
+        start { workers = 4, http = [[init_worker_by_lua_block {
+            ngx.timer.at(0, function() t.mark("worker" .. ngx.worker.id(), t.ask()) end)
+        }]] }
+        local connections = {}
+        server:wait_until(function()
+            local marks = server:marks()
+            return marks.worker0 and marks.worker1 and marks.worker2 and marks.worker3
+        end, "four workers")
+        for _, request in ipairs(emu:requests()) do
+            assert.equal("ok", request.verdict)
+            connections[request.connection] = true
+        end
+        local count = 0
+        for _ in pairs(connections) do
+            count = count + 1
+        end
+        assert.equal(4, count)
+        nginx.check(server)
+    end)
+
+    it("M6: without its variables, the message names the env directive", function()
+        local key = {
+            ALIBABA_CLOUD_ACCESS_KEY_ID = emu.access_key_id,
+            ALIBABA_CLOUD_ACCESS_KEY_SECRET = emu.access_key_secret,
+        }
+        local location = [[location /environment { content_by_lua_block {
+            local keys = { access_key_id = "none", access_key_secret = "none",
+                credentials = t.emr.credentials.environment {} }
+            ngx.say(t.ask(nil, t.new(keys)))
+            local transfer = t.emr.start(t.emr.operations.GetSessionCluster, t.ids,
+                { region = "cn-hangzhou", endpoint = t.options.endpoint })
+            ngx.say(t.word(transfer:result()))
+        } }]]
+        start { env = key, server = location }
+        local client, native = server:get("/environment"):match("^([^\n]*)\n([^\n]*)\n$")
+        assert.truthy(client:find("^credentials/none: .*env"), client)
+        assert.truthy(native:find("^credentials/none: .*`env` directive"), native)
+        server:stop()
+        start {
+            env = key, server = location,
+            main = "env ALIBABA_CLOUD_ACCESS_KEY_ID; env ALIBABA_CLOUD_ACCESS_KEY_SECRET;",
+        }
+        assert.truthy(server:get("/environment"):find("^Starting\n"))
+        nginx.check(server)
+    end)
+
+    it("J9: 100 light threads without a key fetch one", function()
+        start { server = [[location /crowd { content_by_lua_block {
+            local client = t.new { access_key_id = "none", access_key_secret = "none",
+                credentials = t.emr.credentials.uri { url = t.options.endpoint .. "/credentials" } }
+            ngx.print(t.tally(t.crowd(100, function() return t.ask(nil, client) end)))
+        } }]] }
+        emu:cluster { workspaceId = "w-1", sessionClusterId = "s-1", states = { "Running" } }
+        emu:fault { name = "slow", seconds = 0.2, operation = "CredentialsURI" }
+        assert.equal("100 Running", (server:get("/crowd")))
+        assert.equal(1, #emu:requests("CredentialsURI"))
+        nginx.check(server)
+    end)
+
+    it("C2: a name lookup that never ends costs the deadline, and holds nobody up", function()
+        start {
+            env = { LD_PRELOAD = nginx.hanging_names() },
+            server = [[location /lookup { content_by_lua_block {
+                local client = t.new { endpoint = "http://hangs-long.test", allow_http = true,
+                    deadline = 1 }
+                local began = t.emr.now()
+                local word = t.ask(nil, client)
+                ngx.print(t.emr.now() - began, " ", word)
+            } }]],
+        }
+        local lookup, connection = server:request("/lookup")
+        local slowest, count = server:ping_until(connection)
+        local seconds, word = lookup():match("^(%S+) (.*)$")
+        assert.truthy(word:find("^timeout/"), word)
+        assert.is_true(tonumber(seconds) < 1.2, seconds)
+        assert.is_true(slowest < 0.3 and count > 20, slowest .. " s, " .. count .. " pings")
+        server:signal "QUIT"
+        server:wait_until(function() return not server:is_running() end, "its end", 2)
+        nginx.check(server)
+    end)
+
+    it("M1: with 100 calls in flight the event loop stays free", function()
+        start { server = [[location /fire { content_by_lua_block {
+            ngx.timer.at(0, function()
+                t.mark("calls", t.tally(t.crowd(100, function() return t.ask() end)))
+            end)
+        } }]] }
+        emu:cluster { workspaceId = "w-1", sessionClusterId = "s-1", states = { "Running" } }
+        local idle, busy = math.huge, math.huge
+        for _ = 1, 3 do  -- the best of three: the machine may be busy with other things
+            emu:fault { name = "slow", seconds = 0.6, times = 100 }
+            idle = math.min(idle, server:p99(300))
+            server:get("/fire")
+            server:wait_until(function() return server:get("/in_flight") == "100" end, "100 calls")
+            busy = math.min(busy, server:p99(300))
+            assert.equal("100", (server:get("/in_flight")))
+            server:wait_until(function() return server:marks().calls end, "the calls' end")
+            assert.equal("100 Running", server:marks().calls)
+            server:get("/clear")
+        end
+        assert.is_true(busy <= idle + 0.01, ("p99 %.4f s, idle %.4f s"):format(busy, idle))
+        nginx.check(server)
+    end)
+
+    it("M2: 1 000 light threads, good and bad servers: all end in time, nothing leaks", function()
+        local refusing = "http://127.0.0.1:" .. nginx.free_port()
+        start { server = ([[location /crowd { content_by_lua_block {
+            local clients = {
+                t.new { endpoint = %q, deadline = 1.5 }, t.new { endpoint = %q, deadline = 1.5 },
+            }
+            local slowest = 0
+            local words = t.crowd(1000, function(i)
+                local began = t.emr.now()
+                local word = t.ask(nil, clients[i %% 10])
+                slowest = math.max(slowest, t.emr.now() - began)
+                return word
+            end)
+            ngx.print(slowest, " ", t.tally(words))
+        } }]]):format(refusing, emu.raw("silence")) }
+        emu:cluster { workspaceId = "w-1", sessionClusterId = "s-1", states = { "Running" } }
+        local before
+        for _ = 1, 2 do
+            local slowest, words = server:get("/crowd"):match("^(%S+) (.*)$")
+            assert.equal("800 Running, 100 network/connect, 100 timeout/deadline", words)
+            assert.is_true(tonumber(slowest) < 5.2, slowest)
+            before = before or server:descriptors()
+        end
+        assert.is_true(server:descriptors() <= before + 2)
+        nginx.check(server)
+    end)
+end)

@@ -1,0 +1,128 @@
+-- What is packaged: one version everywhere, every file in the rockspec, a module that exports one
+-- symbol and links what it needs.
+
+local function read(path)
+    local file = assert(io.open(path))
+    local text = file:read("*a")
+    file:close()
+    return text
+end
+
+local function lines_of(command)
+    local lines = {}
+    local pipe = assert(io.popen(command))
+    for line in pipe:lines() do
+        lines[#lines + 1] = line
+    end
+    pipe:close()
+    return lines
+end
+
+local function rockspec()
+    local path = lines_of("ls *.rockspec")[1]
+    local fields = {}
+    local chunk = assert((loadstring or load)(read(path), path, "t", fields))
+    if setfenv then
+        setfenv(chunk, fields)
+    end
+    chunk()
+    return fields, path
+end
+
+local function module_file()
+    for template in package.cpath:gmatch("[^;]+") do
+        local path = template:gsub("?", "emr")
+        local file = io.open(path, "rb")
+        if file then
+            file:close()
+            return path
+        end
+    end
+    error("emr.so is not built")
+end
+
+describe("the version", function()
+    local version = read("src/version.h"):match('#define EMR_VERSION "([^"]+)"')
+
+    it("is a version number", function()
+        assert.matches("^%d+%.%d+%.%d+$", version)
+    end)
+
+    it("is the module's", function()
+        assert.equal(version, require("emr")._VERSION)
+    end)
+
+    it("is the rockspec's, in its name and inside", function()
+        local fields, path = rockspec()
+        assert.equal(version .. "-1", fields.version)
+        assert.equal("emr-" .. version .. "-1.rockspec", path)
+        assert.equal("file://emr-" .. version .. ".tar.gz", fields.source.url)
+    end)
+
+    it("is the newest of the changelog", function()
+        assert.equal(version, read("CHANGELOG.md"):match("\n## %[?(%d+%.%d+%.%d+)"))
+    end)
+end)
+
+describe("the rockspec", function()
+    it("lists every C file", function()
+        local sources = rockspec().build.modules.emr.sources
+        local expected = lines_of("LC_ALL=C ls src/*.c")
+        assert.equal(table.concat(expected, "\n"), table.concat(sources, "\n"))
+    end)
+
+    it("lists every Lua file under the name that require uses", function()
+        local listed, expected = {}, {}
+        for name, path in pairs(rockspec().build.modules) do
+            if name ~= "emr" then
+                listed[#listed + 1] = path .. " as " .. name
+            end
+        end
+        for i, path in ipairs(lines_of("find lua -name '*.lua'")) do
+            expected[i] = path .. " as " .. path:match("^lua/(.*)%.lua$"):gsub("/", ".")
+        end
+        table.sort(listed)
+        table.sort(expected)
+        assert.equal(table.concat(expected, "\n"), table.concat(listed, "\n"))
+    end)
+
+    it("builds a module that loads", function()
+        local dir = lines_of("mktemp -d")[1]  -- a copy, because luarocks leaves its objects in src/
+        local lua = _VERSION:match("%d.%d")
+        local output = lines_of(([[
+            cp -r src lua *.rockspec %s && cd %s &&
+            luarocks --lua-version=%s make --deps-mode none --tree tree 2>&1
+        ]]):format(dir, dir, lua))
+        local installed = lines_of("cd " .. dir .. "/tree && find lib/lua share/lua -type f | sort")
+        local open = package.loadlib(dir .. "/tree/lib/lua/" .. lua .. "/emr.so", "luaopen_emr")
+        os.execute("rm -rf " .. dir)
+
+        local expected = lines_of("find lua -name '*.lua' | LC_ALL=C sort")
+        for i, path in ipairs(expected) do
+            expected[i] = "share/lua/" .. lua .. path:gsub("^lua", "")
+        end
+        table.insert(expected, 1, "lib/lua/" .. lua .. "/emr.so")
+        assert.same(expected, installed, table.concat(output, "\n"))
+        assert.is_function(open)
+    end)
+end)
+
+describe("the built module", function()
+    it("exports luaopen_emr and nothing else", function()
+        local symbols = {}
+        for _, line in ipairs(lines_of("nm -D --defined-only " .. module_file())) do
+            local symbol = line:match("%S+$")
+            if not symbol:match("^_") then  -- the platform's own: _init, _fini, __bss_start ...
+                symbols[#symbols + 1] = symbol
+            end
+        end
+        assert.same({ "luaopen_emr" }, symbols)
+    end)
+
+    it("links libcurl and libcrypto, and leaves Lua to the program that loads it", function()
+        local libraries = table.concat(lines_of("ldd " .. module_file()), "\n")
+        assert.matches("libcurl%.so", libraries)
+        assert.matches("libcrypto%.so", libraries)
+        assert.not_matches("liblua", libraries)
+    end)
+end)
