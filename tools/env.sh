@@ -37,14 +37,15 @@ choose_nginx() {  # the caller's, the one that install-packages unpacked, or the
   if [ -z "${EMR_NGINX-}" ] && [ -x "$unpacked/sbin/nginx" ]; then
     EMR_NGINX=$unpacked/sbin/nginx
     EMR_NGINX_MODULES=$unpacked/lib/nginx/modules
-    LUA_PATH="${LUA_PATH-;};$unpacked/share/lua/5.1/?.lua"
+    EMR_NGINX_LUA_PATH=$unpacked/share/lua/5.1/?.lua
+    LUA_PATH="${LUA_PATH-;};$EMR_NGINX_LUA_PATH"
   fi
   : "${EMR_NGINX:=$(PATH=$PATH:/usr/sbin:/usr/local/sbin command -v nginx || echo nginx)}"
   for directory in /usr/share/nginx/modules /usr/lib/nginx/modules; do
     [ ! -f "$directory/ngx_http_lua_module.so" ] || : "${EMR_NGINX_MODULES:=$directory}"
   done
-  : "${EMR_NGINX_MODULES:=}"
-  export EMR_NGINX EMR_NGINX_MODULES LUA_PATH
+  : "${EMR_NGINX_MODULES:=}" "${EMR_NGINX_LUA_PATH:=}"
+  export EMR_NGINX EMR_NGINX_MODULES EMR_NGINX_LUA_PATH LUA_PATH
 }
 
 use_this_tree() {  # and nothing of the caller's own cloud settings

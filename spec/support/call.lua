@@ -3,6 +3,7 @@
 
 local emr = require "emr"
 
+local checker = require "spec.support.checker"
 local descriptors = require "spec.support.descriptors"
 local emulator = require "spec.support.emulator"
 
@@ -15,7 +16,7 @@ M.IDS = {
 }
 
 -- Time limits in specs are for a machine at its usual speed; valgrind is slower.
-local SLOWNESS = (os.getenv("LD_PRELOAD") or ""):find("vgpreload", 1, true) and 10 or 1
+local SLOWNESS = checker.valgrind and 10 or 1
 
 -- Section 2.3 of what is tried again: by kind, or by kind and code.
 local RETRYABLE = {

@@ -1,6 +1,7 @@
 --- Processes of their own: Lua text under the same interpreter, or in a host made in C. What they
 -- print, how they end, and the helper `process` (process.c) they may use.
 
+local checker = require "spec.support.checker"
 local emulator = require "spec.support.emulator"
 
 local LIMIT = 30   -- seconds after which a child is killed
@@ -87,6 +88,9 @@ local function environment(settings)
     if settings.preload then
         list[#list + 1] = "LD_PRELOAD=" .. quoted(process)
     end
+    if settings.leaks then
+        list[#list + 1] = "ASAN_OPTIONS=detect_leaks=0"
+    end
     return table.concat(list, " ")
 end
 
@@ -101,7 +105,7 @@ end
 
 
 --- Runs Lua text that has `emr`, `call`, and the emulator's HTTP and HTTPS. Settings: env (a map),
---- preload (with process.c in front of the C library).
+--- preload (with process.c in front of the C library), leaks (it may lose memory at its end).
 function M.lua(text, settings)
     return M.run(("%s %s %s"):format(environment(settings or {}), quoted((interpreter())),
         quoted(script(text))))
@@ -111,7 +115,7 @@ end
 --- Runs Lua text, as above, in `states` fresh Lua states of one process that lives on for `seconds`
 --- after the last was closed. Nil where the interpreter of the specs is one of its own kind.
 function M.host(text, settings)
-    if os.getenv("LUA_BIN") then
+    if checker.sanitizer then
         return nil
     end
     local host = compiled("host", "host",

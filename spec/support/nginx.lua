@@ -106,7 +106,7 @@ local function configuration(o, port)
         build = os.getenv("EMR_NGINX_BUILD") or o.root .. "/build/luajit",
         user = output("id -u") == "0" and "user root root;" or "",
         files = math.min(files, 65536), connections = math.floor(math.min(files, 65536) / 2),
-        lua_path = (os.getenv("LUA_PATH") or ""):match("[^;]*/share/lua/5%.1/%?%.lua") or "",
+        lua_path = os.getenv("EMR_NGINX_LUA_PATH") or "",
         temporary = table.concat(temporary, " "),
         workers = o.workers or 1, main = o.main or "", http = o.http or "", server = o.server or "",
     }
