@@ -60,6 +60,7 @@ build = {
         ["emr.await.cqueues"] = "lua/emr/await/cqueues.lua",
         ["emr.await.luv"] = "lua/emr/await/luv.lua",
         ["emr.await.nginx"] = "lua/emr/await/nginx.lua",
+        ["emr.await.sleepers"] = "lua/emr/await/sleepers.lua",
         ["emr.call"] = "lua/emr/call.lua",
         ["emr.client"] = "lua/emr/client.lua",
         ["emr.credentials"] = "lua/emr/credentials.lua",

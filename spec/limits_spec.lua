@@ -201,7 +201,7 @@ describe("a limit", function()
                 call.start("https://hangs.test")
             ]], { preload = true, seconds = 0.45 })
             if not result then
-                pending("not with an interpreter of one's own (LUA_BIN)")
+                pending("needs an interpreter without sanitizers")
                 return
             end
             child.printed("libcurl is mapped\n", result)

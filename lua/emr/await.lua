@@ -11,6 +11,7 @@
 
 local emr = require "emr"
 local options = require "emr.options"
+local sleepers = require "emr.await.sleepers"
 
 ---@class emr.Transfer     what emr.start returns
 ---@field result fun(self): ...          nothing while it runs, then what the call returns
@@ -29,13 +30,13 @@ local options = require "emr.options"
 ---@field alive table         coroutine -> task
 ---@field by_transfer table   transfer -> the task that waits for it
 ---@field ready table[]       tasks to resume
----@field soonest number      no sleeper is due before this
+---@field sleepers emr.Sleepers   the tasks that pause
 local Tasks = { __name = "emr.Tasks" }
 Tasks.__index = Tasks
 
 local function new_tasks(engine)
     return setmetatable({
-        engine = engine, alive = {}, by_transfer = {}, ready = {}, soonest = math.huge,
+        engine = engine, alive = {}, by_transfer = {}, ready = {}, sleepers = sleepers.new(),
     }, Tasks)
 end
 
@@ -45,7 +46,7 @@ end
 
 function Tasks:wake(task)
     if task.due then
-        task.due = nil
+        self.sleepers:remove(task)
         self.ready[#self.ready + 1] = task
     end
 end
@@ -73,21 +74,13 @@ function Tasks:give_up(...)
     for _, task in pairs(self.alive) do
         self:finish(task, ...)
     end
-    self.by_transfer, self.ready, self.soonest = {}, {}, math.huge
+    self.by_transfer, self.ready, self.sleepers = {}, {}, sleepers.new()
 end
 
 function Tasks:wake_sleepers()
     local now = self.engine.now()
-    if now < self.soonest then
-        return
-    end
-    self.soonest = math.huge
-    for _, task in pairs(self.alive) do
-        if task.due and task.due <= now then
-            self:wake(task)
-        elseif task.due then
-            self.soonest = math.min(self.soonest, task.due)
-        end
+    while self.sleepers:first_due() <= now do
+        self:wake(self.sleepers[1])
     end
 end
 
@@ -101,7 +94,7 @@ function Tasks:turn()
     if next(self.alive) == nil then
         return
     end
-    local idle = self.ready[1] and 0 or math.max(0, self.soonest - self.engine.now())
+    local idle = self.ready[1] and 0 or math.max(0, self.sleepers:first_due() - self.engine.now())
     if idle == math.huge then
         error("emr.await: a task that can never end is waited for", 0)
     end
@@ -129,8 +122,7 @@ end
 
 -- Gives way until woken, at the latest after `seconds`.
 function Tasks:pause(task, seconds)
-    task.due = self.engine.now() + seconds
-    self.soonest = math.min(self.soonest, task.due)
+    self.sleepers:add(task, self.engine.now() + seconds)
     coroutine.yield()
 end
 

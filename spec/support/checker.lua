@@ -1,4 +1,4 @@
---- What watches over this process, if anything: both change what memory, time and children are like.
+--- What watches over this process, if anything: it changes what memory, time and children are like.
 return {
     valgrind = (os.getenv("LD_PRELOAD") or ""):find("vgpreload", 1, true) ~= nil,
     sanitizer = os.getenv("LUA_BIN") ~= nil,  -- `make asan` has an interpreter of its own
