@@ -6,6 +6,25 @@ local emulator = require "spec.support.emulator"
 
 local IDS = { workspaceId = "w-1", sessionClusterId = "s-1" }
 
+local function interpreter()
+    local i = 0
+    while arg[i - 1] do
+        i = i - 1
+    end
+    return arg[i]
+end
+
+local function run_example(name, emu, arguments)
+    local pipe = assert(io.popen(([[
+        EMR_ENDPOINT=%s ALIBABA_CLOUD_ACCESS_KEY_ID=%s ALIBABA_CLOUD_ACCESS_KEY_SECRET=%s \
+        LUA_PATH='%s' LUA_CPATH='%s' %s examples/%s.lua %s 2>&1; echo "status $?"]]):format(
+        emu.http, emu.access_key_id, emu.access_key_secret, package.path, package.cpath,
+        interpreter(), name, arguments)))
+    local output = pipe:read("*a")
+    pipe:close()
+    return output
+end
+
 -- run(f) runs f in a coroutine of a fresh loop until the loop has nothing left to do; beside(f)
 -- adds another coroutine to the running loop; pause(seconds) is the loop's own sleep.
 local loops = {}
@@ -193,6 +212,36 @@ for name, new_loop in pairs(loops) do
             assert.same({ 4, false }, { results[1], results[2] })
             assert.equal(mine, results[3])
         end)
+
+        it("the example waits for two clusters and lets the loop go on", function()
+            for _, id in ipairs { "s-2", "s-3" } do
+                emu:cluster { workspaceId = "w-1", sessionClusterId = id, states = { "Running" } }
+            end
+            local output = run_example(name, emu, "w-1 s-2 s-3")
+            assert.truthy(output:find("s-2 is Running\n", 1, true), output)
+            assert.truthy(output:find("s-3 is Running\n", 1, true), output)
+            assert.truthy(output:find("2 to go\n", 1, true), output)
+            assert.truthy(output:find("\nstatus 0\n$"), output)
+            assert.truthy(run_example(name, emu, "w-1"):find("^usage: .*status 2\n$"))
+        end)
+
+        if name == "cqueues" then  -- a libuv loop is one that cannot be dropped
+            it("K7: a loop dropped in the middle of a call leaves nothing behind", function()
+                slow(5)
+                local dropped = library.new()
+                dropped:wrap(function() client:get_session_cluster(IDS) end)
+                dropped:step(0)
+                assert.equal(1, emr.step(0))
+                dropped = nil
+                for _ = 1, 3 do
+                    collectgarbage()
+                end
+                assert.is_nil(dropped)
+                assert.equal(0, emr.step(0))
+                local results = inside(function() return client:get_session_cluster(IDS) end)
+                assert.equal("Starting", results[1].sessionCluster.state)
+            end)
+        end
 
         it("says so outside a loop, and sends nothing", function()
             local result, message, err = client:get_session_cluster(IDS)

@@ -93,7 +93,7 @@ describe("1 000 waits in one script", function()
         assert.is_true(most / COUNT <= 20, ("%.1f KiB each"):format(most / COUNT))
     end)
 
-    it_if_beside("I9: take as long as the longest, and one that breaks disturbs no other", function()
+    it_if_beside("I9: take as long as the longest; one that breaks disturbs no other", function()
         local time = new_time(function() end)
         local client, running, mine = new_client(time), 0, {}
         local list = waits_of(client, function(i)

@@ -1,6 +1,6 @@
 -- Inside a real nginx: what ends while calls are in flight. Light threads that are killed, clients
--- that hang up, requests that are over, timers that cannot run, workers that are to exit: nothing is
--- left of it, and nobody else waits longer.
+-- that hang up, requests that are over, timers that cannot run, workers that are to exit: nothing
+-- is left of it, and nobody else waits longer.
 
 local socket = require "socket"
 
@@ -95,7 +95,24 @@ nginx.describe("inside nginx", function()
         end)
     end
 
-    it("K2: 300 killed light threads leave no memory and no descriptor behind", function()
+    it("M4: killed while it fetches the key: others fetch it again", function()
+        start {
+            options = { access_key_id = "none", access_key_secret = "none" },
+            init = [[
+                local url = t.options.endpoint .. "/credentials"
+                t.client = t.new { deadline = 30, credentials = t.emr.credentials.uri { url = url } }
+            ]],
+            server = LOCATIONS,
+        }
+        emu:fault { name = "slow", seconds = 10, operation = "CredentialsURI" }
+        assert.equal("killed", (server:get("/killed")))
+        local began = socket.gettime()
+        assert.equal("Running", (server:get("/ask")))
+        assert.is_true(socket.gettime() - began < 6)
+        nginx.check(server)
+    end)
+
+    it("K2: 450 killed light threads leave no memory and no descriptor behind", function()
         start { server = [[location /kill { content_by_lua_block {
             local silent = t.new { endpoint = ngx.var.arg_url, retry = false }
             for round = 1, 3 do

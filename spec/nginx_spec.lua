@@ -68,6 +68,22 @@ nginx.describe("inside nginx", function()
         nginx.check(server)
     end)
 
+    it("works in a coroutine of the user's own", function()
+        start { server = [[location /coroutine { content_by_lua_block {
+            local words = {}
+            local wrapped = coroutine.wrap(function()
+                words[1] = t.ask()
+                coroutine.yield()
+                words[2] = t.ask()
+            end)
+            wrapped()
+            wrapped()
+            ngx.print(table.concat(words, " "))
+        } }]] }
+        assert.equal("Starting Starting", (server:get("/coroutine")))
+        nginx.check(server)
+    end)
+
     it("works in a timer", function()
         start { server = [[location /timer { content_by_lua_block {
             ngx.timer.at(0, function() t.mark("timer", t.ask()) end)

@@ -197,7 +197,7 @@ describe("I8: Ctrl-C under the stock interpreter", function()
         end)
         assert.same({ 1, "" }, { result.status, result.out })
         assert.truthy(result.err:find("interrupted!", 1, true), result.err)
-        assert(seconds < 1.1, "took " .. seconds)
+        assert(seconds < 1.5, "took " .. seconds)  -- with the child's start and the 0.1 s before
     end
 
     for what, statement in pairs {

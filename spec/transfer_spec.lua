@@ -349,6 +349,25 @@ describe("a transfer", function()
             call.took(0.05, 0.05, call.seconds(emr.step, 0.05))
         end)
 
+        it("sleeps without burning the processor, however the last call ended", function()
+            local silent = emu.raw("silence")
+            for _, spoil in ipairs {
+                function() call.works() end,
+                function() call.get(silent, { timeout = 0.02 }) end,
+                function() call.finish(call.start(silent, { timeout = 0.02 })) end,
+                function() call.start(silent):cancel() end,
+                function() call.start(silent) end,
+            } do
+                spoil()
+                emr.step(0)
+                local before = os.clock()
+                call.took(0.1, 0.1, call.seconds(emr.step, 0.1))
+                assert(os.clock() - before < 0.03, "used " .. os.clock() - before)
+            end
+            collectgarbage()
+            collectgarbage()
+        end)
+
         it("does not wait by default", function()
             local transfer = call.start(emu.raw("silence"))
             local seconds = call.seconds(function()

@@ -330,15 +330,23 @@ static void widen (emr_Engine *e) {
 }
 
 
+/* Lets libcurl act on its timer, which is set for one time: what it wants next
+** it says through ontimer. */
+static void ring (emr_Engine *e) {
+  int running;
+  e->due = -1;
+  curl_multi_socket_action(e->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+}
+
+
 /* Gives the transfer to libcurl and lets it take the first step. */
 static void launch (emr_Transfer *t) {
   emr_Engine *e = t->engine;
-  int running;
   if (curl_multi_add_handle(e->multi, t->easy) != CURLM_OK) {
     fail(t, "memory", NULL, "out of memory");
     return;
   }
-  curl_multi_socket_action(e->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+  ring(e);
 }
 
 
@@ -527,7 +535,7 @@ static void turn (emr_Engine *e, int ms, double stop) {
       break;
   }
   if (e->due >= 0 && emr_monotonic() >= e->due)
-    curl_multi_socket_action(e->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    ring(e);
   collect(e);
   endoverdue(e, emr_monotonic());
 }

@@ -30,8 +30,8 @@ end
 
 --- What is known: `state`, its `age` in seconds, and why the last question failed, if it did.
 function Session:known()
-    local state, at = shared():get("state"), shared():get("at")
-    return { state = state or "unknown", age = at and ngx.now() - at, error = shared():get("error") }
+    local state, at, why = shared():get("state"), shared():get("at"), shared():get("error")
+    return { state = state or "unknown", age = at and ngx.now() - at, error = why }
 end
 
 function Session:is_open()
@@ -39,18 +39,18 @@ function Session:is_open()
     return known.state:lower() == "running" and known.age <= self.keep
 end
 
-local function start(self, state)
+local function start_if_down(self, state)
     state = state:lower()
     if self.start and (state == "stopped" or state == "notstarted")
         and shared():add("started", true, START_AGAIN) then
-        local _, message = self.client:start_session_cluster(self.request)
-        if message then
+        local started, message = self.client:start_session_cluster(self.request)
+        if not started then
             ngx.log(ngx.WARN, message)
         end
     end
 end
 
-local function ask(_, self)
+function Session:ask()
     local reply, message = self.client:get_session_cluster(self.request)
     if not reply then
         ngx.log(ngx.WARN, message)
@@ -60,7 +60,7 @@ local function ask(_, self)
     shared():set("state", reply.sessionCluster.state)
     shared():set("at", ngx.now())
     shared():delete("error")
-    start(self, reply.sessionCluster.state)
+    start_if_down(self, reply.sessionCluster.state)
 end
 
 -- Whoever puts the word "asked" there asks. It vanishes by itself, so that a worker which dies
@@ -69,9 +69,9 @@ function Session:refresh()
     if not shared():add("asked", true, self.every) then
         return
     elseif shared():get("state") == nil then
-        ask(false, self)  -- nothing is known: this first request waits for the answer
+        self:ask()  -- nothing is known: this first request waits for the answer
     else
-        ngx.timer.at(0, ask, self)
+        ngx.timer.at(0, function() self:ask() end)
     end
 end
 

@@ -40,7 +40,7 @@ http {
 }
 ]]
 
--- The shell that starts it in a folder, ends it when nobody writes to the shell any more, and cleans up.
+-- The shell that starts it in a folder, ends it when its standard input ends, and cleans up.
 local SCRIPT = [[
 directory=%s; cd "$directory" || exit
 exec 2>stderr; : >error.log
@@ -150,12 +150,17 @@ function Nginx:wait_until_ready(port)
     end
 end
 
+--- The top folder of this tree.
+function M.root()
+    return output("cd " .. quoted(ROOT) .. " && pwd")
+end
+
 --- Starts one. `main`, `http` and `server` are directives for those places of its configuration,
 -- `env` its whole environment (a table), `workers` how many of them.
 ---@param o table   {main?, http?, server?, env?, workers?}
 ---@return table server   {url, pid, directory, ...}
 function M.start(o)
-    local root = output("cd " .. quoted(ROOT) .. " && pwd")
+    local root = M.root()
     local directory = output("mktemp -d /tmp/emr-nginx.XXXXXX")
     local port = M.free_port()
     local self = setmetatable({
@@ -185,15 +190,15 @@ end
 
 --- Starts one that has the global `t`, which is inside_nginx.lua with a client for the emulator, a
 -- shared dictionary `marks`, and a few locations.
----@param o table   as for `start`, and {options?, init?}: more options of every client, more Lua for
----  init_by_lua
+---@param o table   as for `start`, and {options?, init?}: more options of every client, and more
+---  Lua for init_by_lua
 function M.with_client(emu, o)
     local options = {
         region = "cn-hangzhou", endpoint = emu.http, deadline = 5,
         access_key_id = emu.access_key_id, access_key_secret = emu.access_key_secret,
     }
     for name, value in pairs(o.options or {}) do
-        options[name] = value
+        options[name] = value ~= "none" and value or nil
     end
     local dictionary_and_client = ([[
         lua_shared_dict marks 1m;
@@ -289,7 +294,7 @@ function Nginx:get(path, body)
     return ok and table.concat(parts), status, headers
 end
 
---- Sends a GET and returns at once. What is returned gives the body, once it is called again, or nil
+--- Sends a GET and returns at once. What is returned waits for the reply and gives its body, or nil
 -- if the server has hung up; called with "give up" it hangs up itself.
 function Nginx:request(path)
     local connection = assert(socket.connect("127.0.0.1", self.port))
@@ -369,22 +374,22 @@ function Nginx:is_running()
     return not exists(self.directory .. "/ended")
 end
 
---- A library to preload, in which the host hangs-long.test is looked up for 20 s: spec/support/process.c.
+--- A library to preload, in which hangs-long.test is looked up for 20 s: spec/support/process.c.
 function M.hanging_names()
     require("spec.support.child").lua("", { preload = true })  -- compiles it
     return require("spec.support.emulator").get().dir .. "/process.so"
 end
 
---- Asserts that the error log tells of no trouble, but for lines that match one of the patterns, and
--- holds no secret.
+--- Asserts that the error log tells of no trouble, but for lines that match one of the patterns,
+-- and holds no secret.
 function M.check(server, ...)
     local troubles = server:troubles(...)
     assert(troubles == "", "error log: " .. troubles)
     assert(not server:log():find("CANARY", 1, true), "a secret is in the error log")
 end
 
---- Like busted's `describe`, but not where another run does these specs: they do not depend on the Lua
--- that busted runs under.
+--- Like busted's `describe`, but not where another run does these specs: they do not depend on the
+-- Lua that busted runs under.
 function M.describe(name, f)
     local skip = os.getenv("EMR_SKIP_NGINX")
     if skip and skip ~= "" then

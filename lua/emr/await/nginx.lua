@@ -173,7 +173,7 @@ function M.spawn(f)
     end
     local outcome
     local thread = ngx.thread.spawn(function()
-        outcome = outcome_of(pcall(f))  -- else nginx logs it, and makes a string of the error object
+        outcome = outcome_of(pcall(f))  -- else nginx logs what f raises, and makes it a string
     end)
     return function()
         local running = thread

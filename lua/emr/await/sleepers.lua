@@ -1,4 +1,4 @@
---- Who sleeps until when: a binary heap, so that thousands may sleep and the next to wake is at hand.
+--- Who sleeps until when: a binary heap, so that thousands may sleep and the next one is at hand.
 -- A sleeper is a table of the caller's; its fields `due` and `place` belong to the heap.
 
 ---@class emr.Sleepers
