@@ -330,12 +330,15 @@ static void widen (emr_Engine *e) {
 }
 
 
-/* Lets libcurl act on its timer, which is set for one time: what it wants next
-** it says through ontimer. */
+/* Lets libcurl act on its timer, which rings once. What it wants next it says
+** through ontimer, but for a time that is the one it said last. */
 static void ring (emr_Engine *e) {
   int running;
+  long ms = -1;
   e->due = -1;
   curl_multi_socket_action(e->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+  if (e->due < 0 && curl_multi_timeout(e->multi, &ms) == CURLM_OK)
+    ontimer(e->multi, ms, e);
 }
 
 

@@ -25,7 +25,7 @@ function M.report(session)
         lines[#lines + 1] = ("%s %.15g"):format(name, ngx.shared.attempts:get(name))
     end
     table.sort(lines)
-    local known = session:known()
+    local known = session.known()
     lines[#lines + 1] = ("emr_session_open %d"):format(session:is_open() and 1 or 0)
     if known.age then
         lines[#lines + 1] = ("emr_session_age_seconds %.3f"):format(known.age)

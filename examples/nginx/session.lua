@@ -29,13 +29,13 @@ local function shared()
 end
 
 --- What is known: `state`, its `age` in seconds, and why the last question failed, if it did.
-function Session:known()
+function Session.known()
     local state, at, why = shared():get("state"), shared():get("at"), shared():get("error")
     return { state = state or "unknown", age = at and ngx.now() - at, error = why }
 end
 
 function Session:is_open()
-    local known = self:known()
+    local known = self.known()
     return known.state:lower() == "running" and known.age <= self.keep
 end
 
@@ -81,7 +81,7 @@ function Session:guard()
     if self:is_open() then
         return
     end
-    local known = self:known()
+    local known = self.known()
     ngx.status = 503
     ngx.header["Retry-After"] = math.ceil(self.every)
     ngx.header["Content-Type"] = "text/plain"
@@ -91,7 +91,7 @@ end
 
 --- For content_by_lua: what is known, as JSON.
 function Session:status()
-    local known = self:known()
+    local known = self.known()
     known.open = self:is_open()
     known.cluster = self.request.sessionClusterId
     ngx.say(cjson.encode(known))
