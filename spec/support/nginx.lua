@@ -28,7 +28,7 @@ http {
     access_log off;
     @temporary@
     lua_package_path "@root@/lua/?.lua;@root@/?.lua;@lua_path@;";
-    lua_package_cpath "@build@/?.so;;";
+    lua_package_cpath "@root@/build/luajit/?.so;;";
     lua_socket_log_errors off;
     keepalive_requests 1000000;
     @http@
@@ -103,7 +103,6 @@ local function configuration(o, port)
     local files = tonumber(output("ulimit -Hn")) or 65536
     local values = {
         load = load_modules(), root = o.root, port = port,
-        build = os.getenv("EMR_NGINX_BUILD") or o.root .. "/build/luajit",
         user = output("id -u") == "0" and "user root root;" or "",
         files = math.min(files, 65536), connections = math.floor(math.min(files, 65536) / 2),
         lua_path = os.getenv("EMR_NGINX_LUA_PATH") or "",

@@ -15,7 +15,9 @@ local SHORT_SHARE = 0.8 -- when so much of its life is over
 local MARGIN = 60 -- so long before the end callers no longer use the key while one renews it
 local SPACING = 10 -- between two fetches of keys that come due at once, or that the API refuses
 local PATIENCE = 5 -- for another caller's renewal
-local LEASE = 75 -- no provider takes longer; a renewal that does was abandoned
+-- A renewal that lasts longer no longer counts: it may have been abandoned, as nginx kills a light
+-- thread without a word. Who began to wait with it gives up, who came later takes over.
+local LEASE = PATIENCE
 local PAUSES = { 10, 20, 40, 60 } -- after one failure, two, three, and more
 local FIRST_STEP, LAST_STEP = 0.01, 0.25 -- of polling for another caller's renewal
 
@@ -214,7 +216,7 @@ end
 
 --- The key, when it was not simply at hand.
 function methods:get(world, rejected)
-    local now, step = world.clock(), FIRST_STEP
+    local now, step, waited = world.clock(), FIRST_STEP, false
     local give_up = math.min(now + PATIENCE, world.deadline or NEVER)
     while true do
         local is_refused = self:is_refused(rejected)
@@ -222,17 +224,21 @@ function methods:get(world, rejected)
         if self:is_usable(now, is_refused)
             and (is_busy or now < self.refresh_at or now < self.retry_at) then
             return self.key
+        elseif waited and now >= give_up then
+            return self:late(world, now, is_refused)
         elseif not is_busy then
             local mine, found, message, err = self:may_renew(now, is_refused)
             if mine then
                 return self:renew_or_make_do(world, rejected)
             end
             return found, message, err
-        elseif now >= give_up then
+        elseif now >= give_up then  -- its deadline is over already
             return self:late(world, now, is_refused)
         end
+        waited = true
         local message, err
-        step, message, err = step_of(world, step, now, give_up)
+        step, message, err = step_of(world, step, now,
+            math.min(give_up, self.lease.since + LEASE))
         if not step then
             return nil, message, err
         end

@@ -1,0 +1,45 @@
+-- Waits for session clusters inside a cqueues loop, which goes on with other work meanwhile.
+--
+--     lua5.4 examples/cqueues.lua WORKSPACE CLUSTER...
+--
+-- Keys, region and endpoint: see connect.lua. Exit status: 0 when all run, 1 when one does not get
+-- there within 300 seconds, 2 when an argument is missing.
+
+local cqueues = require "cqueues"
+
+local connect = dofile((arg[0]:match("^.*/") or "") .. "connect.lua")
+
+if not arg[2] then
+    io.stderr:write("usage: ", arg[0], " WORKSPACE CLUSTER...\n")
+    os.exit(2)
+end
+
+local client = connect { await = "cqueues" }
+local loop = cqueues.new()
+local waiting, status = #arg - 1, 0
+
+local function wait(cluster)
+    local reply, message = client:wait_session_cluster(
+        { workspaceId = arg[1], sessionClusterId = cluster }, { timeout = 300 })
+    if reply then
+        print(cluster .. " is " .. reply.sessionCluster.state)
+    else
+        io.stderr:write(cluster, ": ", message, "\n")
+        status = 1
+    end
+    waiting = waiting - 1
+end
+
+for i = 2, #arg do
+    loop:wrap(wait, arg[i])
+end
+
+loop:wrap(function()
+    while waiting > 0 do
+        io.stderr:write(waiting, " to go\n")  -- here the loop serves something else
+        cqueues.sleep(1)
+    end
+end)
+
+assert(loop:loop())
+os.exit(status)
