@@ -85,7 +85,8 @@ lint: ## luacheck, cppcheck, clang-tidy, and gcc and clang with -Werror for ever
 	luacheck --quiet .
 	cppcheck --quiet --std=c99 --enable=warning,performance,portability --inline-suppr \
 	  --suppress=missingIncludeSystem --error-exitcode=1 src tools
-	clang-tidy --quiet src/*.c tools/*.c -- $(ALL_CFLAGS) 2>/dev/null
+	@# file by file: over several, clang-tidy 14 takes a va_list that was begun for one that was not
+	@for file in src/*.c tools/*.c; do clang-tidy --quiet $$file -- $(ALL_CFLAGS) 2>/dev/null || exit 1; done
 	@for lua in $(FOUND_LUAS); do for cc in gcc clang; do \
 	  $(MAKE) -s --no-print-directory LUA=$$lua CC=$$cc CFLAGS=-Werror BUILD=build/lint/$$cc-$$lua all || exit 1; \
 	done; done
