@@ -110,6 +110,29 @@ valgrind: ## the specs under valgrind (slow)
 	@$(MAKE) --no-print-directory all
 	@export EMR_SKIP_NGINX=1; $(RUN_SPECS)
 
+# Lua 5.4 and LuaJIT, whatever LUA says. The C programs show what the libraries cost without a module.
+BENCH = run.lua table
+bench: ## CPU, latency, memory and instructions a call, beside C and what one would write by hand
+bench-growth: BENCH = run.lua growth ## the same against calls in flight and the size of replies
+bench-nginx: BENCH = nginx.lua ## the same inside nginx, and what its other requests feel of it
+bench-check: BENCH = run.lua check ## instructions a call must not rise more than 5 % over what is recorded
+bench-record: BENCH = run.lua record ## writes what bench-check compares with
+bench bench-growth bench-nginx bench-check bench-record:
+	@LUA=5.4 LUA_INCDIR= tools/install-packages build demo test bench
+	@LUA=luajit LUA_INCDIR= tools/install-packages demo
+	@$(MAKE) --no-print-directory LUA=5.4 BUILD=build/5.4 all $(addprefix build/bench/,floor decode spawn)
+	@$(MAKE) --no-print-directory module-for-nginx
+	@ulimit -n $$(ulimit -Hn); LUA=5.4; $(IN_TREE) BENCH_LUA=$$(lua_program) && export BENCH_LUA && \
+	  $$BENCH_LUA spec/bench/$(BENCH)
+
+build/bench/decode: CFLAGS += -DWITH_LUA
+build/bench/decode: BENCH_LIBS = $(shell LUA=$(LUA); . tools/env.sh; $(PKG_CONFIG) --libs "$$(lua_package)")
+build/bench/floor build/bench/decode: spec/bench/client.c
+build/bench/spawn: spec/bench/spawn.c
+build/bench/%: Makefile
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(filter %.c,$^) $(LIBS) $(BENCH_LIBS)
+
 install: all ## into DESTDIR, LIBDIR and LUADIR (PREFIX=/usr/local)
 	$(INSTALL) -D -m 755 $(MODULE) $(DESTDIR)$(LIBDIR)/emr.so
 	for file in $(LUA_FILES); do \
@@ -125,4 +148,5 @@ clean: ## remove build/
 help: ## this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 
-.PHONY: all packages demo demo-nginx module-for-nginx emulator test test-all lint asan valgrind install uninstall clean help
+.PHONY: all packages demo demo-nginx module-for-nginx emulator test test-all lint asan valgrind bench bench-growth \
+  bench-nginx bench-check bench-record install uninstall clean help

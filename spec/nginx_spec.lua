@@ -122,6 +122,36 @@ nginx.describe("inside nginx", function()
         nginx.check(server)
     end)
 
+    it("what blocks takes no light thread's end away", function()
+        start { server = [[location /both { content_by_lua_block {
+            local thread = ngx.thread.spawn(t.ask)
+            local began = t.emr.now()
+            local blocking = t.new { await = "blocking" }
+            local results = blocking:all {  -- its turns meet the end of the light thread's call
+                function() return blocking:get_session_cluster(t.ids) end,
+            }
+            local _, word = ngx.thread.wait(thread)
+            ngx.print(word, " ", t.word(results[1]), " ", t.emr.now() - began < 0.7)
+        } }]] }
+        emu:fault { name = "slow", seconds = 0.1 }
+        emu:fault { name = "slow", seconds = 0.3 }
+        assert.equal("Starting Starting true", (server:get("/both")))
+        nginx.check(server)
+    end)
+
+    it("sleeps for less than a millisecond without a complaint of nginx", function()
+        start { server = [[location /sleep { content_by_lua_block {
+            local adapter = require("emr.await").choose()
+            for _, seconds in ipairs { 0, 0.0001, 0.0009, 0.001 } do
+                adapter.sleep(seconds)
+                adapter.wait(t.emr.start({ url = t.options.endpoint }), seconds)
+            end
+            ngx.print("slept")
+        } }]] }
+        assert.equal("slept", (server:get("/sleep")))
+        nginx.check(server)
+    end)
+
     it("refuses the native calls that block, and names emr.client", function()
         start { server = [[location /native { content_by_lua_block {
             local o, emr = t.options, t.emr
@@ -178,24 +208,28 @@ nginx.describe("inside nginx", function()
             ALIBABA_CLOUD_ACCESS_KEY_ID = emu.access_key_id,
             ALIBABA_CLOUD_ACCESS_KEY_SECRET = emu.access_key_secret,
         }
-        local location = [[location /environment { content_by_lua_block {
-            local keys = { access_key_id = "none", access_key_secret = "none",
-                credentials = t.emr.credentials.environment {} }
-            ngx.say(t.ask(nil, t.new(keys)))
-            local transfer = t.emr.start(t.emr.operations.GetSessionCluster, t.ids,
-                { region = "cn-hangzhou", endpoint = t.options.endpoint })
-            ngx.say(t.word(transfer:result()))
-        } }]]
-        start { env = key, server = location }
-        local client, native = server:get("/environment"):match("^([^\n]*)\n([^\n]*)\n$")
+        local locations = [[
+            location /client { content_by_lua_block {
+                local keys = { access_key_id = "none", access_key_secret = "none",
+                    credentials = t.emr.credentials.environment {} }
+                ngx.print(t.ask(nil, t.new(keys)))
+            } }
+            location /native { content_by_lua_block {
+                local transfer = t.emr.start(t.emr.operations.GetSessionCluster, t.ids,
+                    { region = "cn-hangzhou", endpoint = t.options.endpoint })
+                ngx.print(t.word(transfer:result()))
+            } }]]
+        start { env = key, server = locations }
+        local client, native = server:get("/client"), server:get("/native")
         assert.truthy(client:find("^credentials/none: .*env"), client)
         assert.truthy(native:find("^credentials/none: .*`env` directive"), native)
+        nginx.check(server)
         server:stop()
         start {
-            env = key, server = location,
+            env = key, server = locations,
             main = "env ALIBABA_CLOUD_ACCESS_KEY_ID; env ALIBABA_CLOUD_ACCESS_KEY_SECRET;",
         }
-        assert.truthy(server:get("/environment"):find("^Starting\n"))
+        assert.equal("Starting", (server:get("/client")))
         nginx.check(server)
     end)
 

@@ -191,11 +191,16 @@ static emr_Str trim (emr_Str s) {
 static int comparenames (emr_Str a, emr_Str b) {
   size_t i, n = a.n < b.n ? a.n : b.n;
   for (i = 0; i < n; i++) {
-    int d = (unsigned char)lower(a.s[i]) - (unsigned char)lower(b.s[i]);
+    int d = a.s[i] == b.s[i] ? 0 : (unsigned char)lower(a.s[i]) - (unsigned char)lower(b.s[i]);
     if (d != 0)
       return d;
   }
   return (a.n > b.n) - (a.n < b.n);
+}
+
+
+static int samename (emr_Str a, emr_Str b) {
+  return a.n == b.n && comparenames(a, b) == 0;
 }
 
 
@@ -239,8 +244,10 @@ static void addlower (emr_Buffer *b, emr_Str text) {
   char *p = emr_buffer_reserve(b, text.n);
   if (p == NULL)
     return;
+  memcpy(p, text.s, text.n);
   for (i = 0; i < text.n; i++)
-    p[i] = lower(text.s[i]);
+    if (p[i] >= 'A' && p[i] <= 'Z')
+      p[i] = lower(p[i]);
   b->n += text.n;
 }
 
@@ -248,7 +255,7 @@ static void addlower (emr_Buffer *b, emr_Str text) {
 static void addheaders (emr_Buffer *b, const emr_Pair *h, size_t n) {
   size_t i;
   for (i = 0; i < n; i++) {
-    if (i > 0 && comparenames(h[i - 1].name, h[i].name) == 0)
+    if (i > 0 && samename(h[i - 1].name, h[i].name))
       emr_buffer_char(b, ',');
     else {
       if (i > 0)
@@ -266,7 +273,7 @@ static void addheaders (emr_Buffer *b, const emr_Pair *h, size_t n) {
 static void addnames (emr_Buffer *b, const emr_Pair *h, size_t n) {
   size_t i;
   for (i = 0; i < n; i++) {
-    if (i > 0 && comparenames(h[i - 1].name, h[i].name) == 0)
+    if (i > 0 && samename(h[i - 1].name, h[i].name))
       continue;
     if (i > 0)
       emr_buffer_char(b, ';');
@@ -278,22 +285,25 @@ static void addnames (emr_Buffer *b, const emr_Pair *h, size_t n) {
 /* The vendor's signers take the path as sent, but for these three, which
 ** other encoders write differently. */
 static void addpath (emr_Buffer *b, emr_Str path) {
-  size_t i;
+  size_t i, done = 0;
   if (path.n == 0)
     emr_buffer_char(b, '/');
   for (i = 0; i < path.n; i++) {
     char c = path.s[i];
-    if (c == '+')
-      emr_buffer_add(b, "%20", 3);
-    else if (c == '*')
-      emr_buffer_add(b, "%2A", 3);
-    else if (c == '%' && path.n - i >= 3 && memcmp(path.s + i, "%7E", 3) == 0) {
-      emr_buffer_char(b, '~');
-      i += 2;
+    emr_Str other = c == '+' ? EMR_STR("%20") : c == '*' ? EMR_STR("%2A") : EMR_STR("");
+    size_t n = 1;
+    if (c == '%' && path.n - i >= 3 && memcmp(path.s + i, "%7E", 3) == 0) {
+      other = EMR_STR("~");
+      n = 3;
     }
-    else
-      emr_buffer_char(b, c);
+    if (other.n == 0)
+      continue;
+    emr_buffer_add(b, path.s + done, i - done);
+    emr_buffer_str(b, other);
+    done = i + n;
+    i = done - 1;
   }
+  emr_buffer_add(b, path.s + done, path.n - done);
 }
 
 /* }================================================================== */

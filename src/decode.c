@@ -74,16 +74,18 @@ static int needschange (lua_State *L, int i) {
 
 /* Replaces the value on top, when it wants replacing, with another, which it
 ** pushes; the key is below it. Returns 0 when the value may stay. */
-static int replacement (lua_State *L, const char **wrong) {
+static int replacement (lua_State *L, int type, int longs, const char **wrong) {
   size_t n;
   const char *s;
-  switch (lua_type(L, -1)) {
+  switch (type) {
     case LUA_TNUMBER:
       if (!needschange(L, -1))
         return 0;
       *wrong = pushnumber(L, lua_tonumber(L, -1));
       return 1;
     case LUA_TSTRING:
+      if (!longs)
+        return 0;
       s = lua_tolstring(L, -1, &n);
       if (n == 0 || s[0] != EMR_JSON_MARK)
         return 0;
@@ -101,14 +103,15 @@ static int replacement (lua_State *L, const char **wrong) {
 
 
 /* Walks the table on top. The grammar check has bounded the depth. */
-static const char *walk (lua_State *L) {
+static const char *walk (lua_State *L, int longs) {
   const char *wrong = NULL;
   luaL_checkstack(L, 6, "nested too deeply");
   lua_pushnil(L);
   while (lua_next(L, -2) != 0) {
-    if (lua_type(L, -1) == LUA_TTABLE)
-      wrong = walk(L);
-    else if (replacement(L, &wrong)) {
+    int type = lua_type(L, -1);
+    if (type == LUA_TTABLE)
+      wrong = walk(L, longs);
+    else if (replacement(L, type, longs, &wrong)) {
       if (wrong != NULL)
         return wrong;
       lua_pushvalue(L, -3);  /* table key value new key */
@@ -124,13 +127,13 @@ static const char *walk (lua_State *L) {
 
 
 /* The value on top, which may be no table. */
-static const char *normalize (lua_State *L) {
+static const char *normalize (lua_State *L, int longs) {
   const char *wrong = NULL;
   if (lua_type(L, -1) == LUA_TTABLE)
-    return walk(L);
+    return walk(L, longs);
   lua_pushinteger(L, 1);  /* as if in an array */
   lua_insert(L, -2);
-  if (replacement(L, &wrong) && wrong == NULL)
+  if (replacement(L, lua_type(L, -1), longs, &wrong) && wrong == NULL)
     lua_replace(L, -2);
   if (wrong == NULL)
     lua_remove(L, -2);
@@ -216,7 +219,7 @@ const char *emr_decode (lua_State *L, emr_Core *core, emr_Str text, size_t *at) 
   if (!build(L, core, top + 1))
     return "lua-cjson cannot read it";
   lua_remove(L, top + 1);
-  wrong = (j.numbers || j.nulls) ? normalize(L) : NULL;
+  wrong = (j.numbers || j.nulls) ? normalize(L, j.longs) : NULL;
   if (wrong != NULL)
     lua_settop(L, top);
   return wrong;

@@ -153,6 +153,7 @@ static int setnewer (emr_Transfer *t) {
 static int setconstants (emr_Transfer *t, emr_Sockets *sockets) {
   return
     set(CURLOPT_PRIVATE, t) &&
+    (t->url = curl_url()) != NULL && set(CURLOPT_CURLU, t->url) &&
     set(CURLOPT_ERRORBUFFER, t->detail) &&
     set(CURLOPT_WRITEFUNCTION, onbody) && set(CURLOPT_WRITEDATA, t) &&
     set(CURLOPT_HEADERFUNCTION, onheader) && set(CURLOPT_HEADERDATA, t) &&
@@ -178,13 +179,6 @@ static int setontls (emr_Transfer *t) {
 }
 
 
-/* libcurl keeps a parsed CA file only where no CA directory is set. */
-static const char *defaultca (void) {
-  const curl_version_info_data *v = curl_version_info(CURLVERSION_NOW);
-  return v->cainfo;
-}
-
-
 /* A proxy URL may hold a password. */
 static void freestring (char *s) {
   if (s != NULL)
@@ -196,9 +190,11 @@ static void freestring (char *s) {
 int emr_easy_open (emr_Transfer *t, CURLSH *share, emr_Sockets *sockets) {
   t->sockets = sockets;
   t->easy = curl_easy_init();
+  /* libcurl keeps a parsed CA file only where no CA directory is set */
+  t->defaultca = curl_version_info(CURLVERSION_NOW)->cainfo;
   return t->easy != NULL && setconstants(t, sockets) && setnewer(t) &&
          setontls(t) && set(CURLOPT_SHARE, share) &&
-         (defaultca() == NULL || set(CURLOPT_CAPATH, NULL));
+         (t->defaultca == NULL || set(CURLOPT_CAPATH, NULL));
 }
 
 
@@ -207,6 +203,8 @@ void emr_easy_close (emr_Transfer *t) {
   if (t->easy != NULL)
     curl_easy_cleanup(t->easy);
   t->easy = NULL;
+  curl_url_cleanup(t->url);
+  t->url = NULL;
   for (i = 0; i < EMR_EASY_STRINGS; i++) {
     freestring(t->applied[i]);
     t->applied[i] = NULL;
@@ -255,7 +253,7 @@ static int setlimits (emr_Transfer *t, const emr_Limits *l) {
   t->max_body = l->max_response_bytes;
   t->usesproxy = l->proxy != NULL;
   return
-    setstring(t, 0, CURLOPT_CAINFO, onlypath ? "" : l->ca_file, defaultca()) &&
+    setstring(t, 0, CURLOPT_CAINFO, onlypath ? "" : l->ca_file, t->defaultca) &&
     setstring(t, 1, CURLOPT_CAPATH, l->ca_path, NULL) &&
     setstring(t, 2, CURLOPT_SSLCERT, l->client_cert, NULL) &&
     setstring(t, 3, CURLOPT_SSLKEY, l->client_key, NULL) &&
@@ -307,6 +305,17 @@ static int setmethod (emr_Transfer *t) {
 }
 
 
+/* libcurl parses a URL for each transfer, and writes it anew; one that is parsed
+** already it only copies. */
+static int seturl (emr_Transfer *t, const char *url) {
+  if (issame(t->applied[6], url))
+    return 1;
+  free(t->applied[6]);
+  t->applied[6] = strdup(url);
+  return curl_url_set(t->url, CURLUPART_URL, url, CURLU_PATH_AS_IS) == CURLUE_OK;
+}
+
+
 int emr_easy_apply (emr_Transfer *t, const emr_Limits *limits) {
   emr_Http *h = &t->http;
   t->inhead = 0;
@@ -314,7 +323,7 @@ int emr_easy_apply (emr_Transfer *t, const emr_Limits *limits) {
          setlimits(t, limits) &&
          setmethod(t) &&
          set(CURLOPT_FRESH_CONNECT, 0L) &&
-         set(CURLOPT_URL, h->text.p + h->url.at) &&
+         seturl(t, h->text.p + h->url.at) &&
          set(CURLOPT_HTTPHEADER, headerlist(t));
 }
 

@@ -20,7 +20,7 @@ typedef struct emr_Limits {
   const char *proxy, *no_proxy;
 } emr_Limits;
 
-#define EMR_EASY_STRINGS 6  /* the strings of emr_Limits */
+#define EMR_EASY_STRINGS 7  /* those of emr_Limits, and the URL */
 
 /* The two words of an error. `kind` NULL: no error. */
 typedef struct emr_Reason {
@@ -54,6 +54,7 @@ typedef struct emr_Transfer {
 
   /* private to easy.c, outcome.c and engine.c */
   CURL *easy;
+  CURLU *url;
   emr_Sockets *sockets;  /* the engine's */
   emr_Signer *signer;  /* renews the signature; NULL: nobody does */
   double began, deadline;
@@ -66,6 +67,7 @@ typedef struct emr_Transfer {
   int spoiled;  /* `easy` is in a state nobody knows: not for the pool */
   int usesproxy;
   int inhead;  /* between a status line and the blank line after it */
+  const char *defaultca;  /* libcurl's own CA file, or NULL */
   char *applied[EMR_EASY_STRINGS];  /* the string options that `easy` has */
 } emr_Transfer;
 

@@ -52,8 +52,12 @@ emr_Span emr_http_text (emr_Http *h, emr_Str s) {
 
 static void addlower (emr_Buffer *b, emr_Str s) {
   size_t i;
+  char *p = emr_buffer_reserve(b, s.n);
+  if (p == NULL)
+    return;
   for (i = 0; i < s.n; i++)
-    emr_buffer_char(b, (s.s[i] >= 'A' && s.s[i] <= 'Z') ? (char)(s.s[i] - 'A' + 'a') : s.s[i]);
+    p[i] = (s.s[i] >= 'A' && s.s[i] <= 'Z') ? (char)(s.s[i] - 'A' + 'a') : s.s[i];
+  b->n += s.n;
 }
 
 
@@ -237,7 +241,8 @@ int emr_head_find (const emr_Buffer *head, const char *wanted, int nth,
   size_t at = 0, n = strlen(wanted);
   emr_Str line, name;
   while (nextline(head, &at, &line))
-    if (splitline(line, &name, value) && name.n == n &&
+    if (line.n > n && (line.s[0] | 0x20) == wanted[0] &&
+        splitline(line, &name, value) && name.n == n &&
         strncasecmp(name.s, wanted, n) == 0 && nth-- == 0)
       return 1;
   return 0;

@@ -1,5 +1,6 @@
 #include "json.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -57,9 +58,28 @@ static int wrong (Scan *s, const char *what) {
 
 
 static void skipblanks (Scan *s) {
-  while (s->p < s->end &&
-         (*s->p == ' ' || *s->p == '\n' || *s->p == '\r' || *s->p == '\t'))
-    s->p++;
+  const char *p = s->p, *end = s->end;
+  while (p < end && (unsigned char)*p <= ' ' &&
+         (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+    p++;
+  s->p = p;
+}
+
+
+/* Where the run of characters that stand for themselves in a string ends, eight
+** at a time; at the latest eight before the end. */
+static const char *skipplain (const char *p, const char *end) {
+  const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
+  while (end - p >= 8) {
+    uint64_t w, quote, slash;
+    memcpy(&w, p, 8);
+    quote = w ^ (ones * '"');
+    slash = w ^ (ones * '\\');
+    if ((((quote - ones) & ~quote) | ((slash - ones) & ~slash) | (w - ones * 0x20) | w) & high)
+      break;
+    p += 8;
+  }
+  return p;
 }
 
 
@@ -126,9 +146,14 @@ static int readescape (Scan *s) {
 
 
 static int readstring (Scan *s) {
-  s->p++;
-  while (s->p < s->end) {
-    unsigned char c = (unsigned char)*s->p;
+  const char *p = skipplain(s->p + 1, s->end);
+  for (;; p = s->p) {
+    unsigned char c = 0;
+    while (p < s->end && (c = (unsigned char)*p) >= 0x20 && c < 0x80 && c != '"' && c != '\\')
+      p++;
+    s->p = p;
+    if (p == s->end)
+      break;
     if (c == '"') {
       s->p++;
       return 1;
@@ -139,8 +164,6 @@ static int readstring (Scan *s) {
     }
     else if (c < 0x20)
       return wrong(s, "control character in a string");
-    else if (c < 0x80)
-      s->p++;
     else {
       size_t n = emr_utf8_length(s->p, (size_t)(s->end - s->p));
       if (n == 0)

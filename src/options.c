@@ -215,13 +215,55 @@ static void readoption (lua_State *L, const Rule *r, emr_Options *o) {
 /* }================================================================== */
 
 
-static int isoption (const void *ud, const char *name, size_t n) {
+static const Rule *ruleof (const char *name, size_t n) {
   size_t i;
-  (void)ud;
   for (i = 0; i < NRULES; i++)
-    if (strlen(rules[i].name) == n && memcmp(rules[i].name, name, n) == 0)
-      return 1;
-  return 0;
+    if (rules[i].name[0] == name[0] && strlen(rules[i].name) == n &&
+        memcmp(rules[i].name, name, n) == 0)
+      return &rules[i];
+  return NULL;
+}
+
+
+static int isoption (const void *ud, const char *name, size_t n) {
+  (void)ud;
+  return ruleof(name, n) != NULL;
+}
+
+
+/* A table that is as it stands: only what is there is looked at. Each value stays
+** on the stack, below the key that goes on. */
+static void readplain (lua_State *L, int arg, emr_Options *o) {
+  lua_pushnil(L);
+  while (lua_next(L, arg) != 0) {
+    size_t n;
+    const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tolstring(L, -2, &n) : NULL;
+    const Rule *r = name != NULL ? ruleof(name, n) : NULL;
+    if (r == NULL) {  /* the check of all names says what is wrong */
+      lua_pop(L, 2);
+      emr_checknames(L, arg, "options", isoption, NULL);
+      return;
+    }
+    lua_insert(L, -2);
+    lua_pushvalue(L, -2);
+    readoption(L, r, o);
+    lua_pop(L, 1);
+    if (r->kind == TABLE)
+      o->headers = lua_gettop(L) - 1;
+  }
+}
+
+
+/* One that may have more than it shows. */
+static void readlayered (lua_State *L, int arg, emr_Options *o) {
+  size_t i;
+  emr_checknames(L, arg, "options", isoption, NULL);
+  for (i = 0; i < NRULES; i++) {
+    if (emr_field(L, arg, rules[i].name) == LUA_TNIL)
+      lua_pop(L, 1);
+    else
+      readoption(L, &rules[i], o);
+  }
 }
 
 
@@ -246,7 +288,6 @@ static void checkvalues (lua_State *L, const emr_Options *o) {
 
 
 void emr_checkoptions (lua_State *L, int arg, emr_Options *o) {
-  size_t i;
   memset(o, 0, sizeof(*o));
   o->limits.connect_timeout = 5;
   o->limits.timeout = 10;
@@ -255,13 +296,12 @@ void emr_checkoptions (lua_State *L, int arg, emr_Options *o) {
     if (lua_type(L, arg) != LUA_TTABLE)
       luaL_error(L, "options must be a table, got a %s", luaL_typename(L, arg));
     luaL_checkstack(L, NRULES + 8, NULL);
-    emr_checknames(L, arg, "options", isoption, NULL);
-    for (i = 0; i < NRULES; i++) {
-      if (emr_field(L, arg, rules[i].name) == LUA_TNIL)
-        lua_pop(L, 1);
-      else
-        readoption(L, &rules[i], o);
+    if (lua_getmetatable(L, arg)) {
+      lua_pop(L, 1);
+      readlayered(L, arg, o);
     }
+    else
+      readplain(L, arg, o);
     checkvalues(L, o);
   }
   o->limits.max_response_bytes = (size_t)o->max_response_bytes;

@@ -6,6 +6,7 @@
 #include "core.h"
 
 #define PAIRS_MAX 4096
+#define PAIRS_FEW 32
 
 
 /* {==================================================================
@@ -24,10 +25,10 @@ static emr_Str textfield (lua_State *L, int t, const char *table, const char *na
 }
 
 
-/* Reads a map of strings into a userdata, which stays on the stack, as do the
-** strings. Returns the pairs. */
-static emr_Pair *readmap (lua_State *L, int t, const char *name, size_t *n) {
-  emr_Buffer *b;
+/* Reads a map of strings into `few`, or where they are more into a userdata, which
+** stays on the stack, as do the strings. Returns the pairs. */
+static emr_Pair *readmap (lua_State *L, int t, const char *name, emr_Pair *few, size_t *n) {
+  emr_Buffer *b = NULL;
   int map;
   *n = 0;
   if (emr_field(L, t, name) == LUA_TNIL)
@@ -35,7 +36,6 @@ static emr_Pair *readmap (lua_State *L, int t, const char *name, size_t *n) {
   if (lua_type(L, -1) != LUA_TTABLE)
     luaL_error(L, "http_request.%s must be a table, got a %s", name, luaL_typename(L, -1));
   map = lua_gettop(L);
-  b = emr_newbuffer(L);
   lua_pushnil(L);
   while (lua_next(L, map) != 0) {
     emr_Pair p;
@@ -45,9 +45,20 @@ static emr_Pair *readmap (lua_State *L, int t, const char *name, size_t *n) {
       luaL_error(L, "http_request.%s has more than %d entries", name, PAIRS_MAX);
     p.name = emr_tostr(L, -2);
     p.value = emr_tostr(L, -1);
-    emr_buffer_add(b, (const char *)&p, sizeof(p));
+    if (*n <= PAIRS_FEW)
+      few[*n - 1] = p;
+    else {
+      if (b == NULL) {
+        b = emr_newbuffer(L);
+        lua_insert(L, -3);
+        emr_buffer_add(b, (const char *)few, PAIRS_FEW * sizeof(p));
+      }
+      emr_buffer_add(b, (const char *)&p, sizeof(p));
+    }
     lua_pop(L, 1);
   }
+  if (b == NULL)
+    return few;
   if (b->failed)
     luaL_error(L, "not enough memory");
   return (emr_Pair *)(void *)b->p;
@@ -97,6 +108,7 @@ static int sign (emr_Signer *signer, emr_Signable r, emr_Str body, emr_Str secre
   }
   ok = ok && emr_acs3_sign(signer, &r, secret, s);
   if (ok) {
+    copy->n = 0;  /* the query, which is no longer needed */
     emr_buffer_reserve(copy, 2 * s->signed_headers.n + s->canonical_request.n + 2048);
     emr_buffer_str(copy, s->canonical_request);
     emr_buffer_str(copy, s->string_to_sign);
@@ -115,7 +127,7 @@ static int l_sign (lua_State *L) {
   emr_Signable r;
   emr_Signature s;
   emr_Str body, id, secret;
-  emr_Pair *query;
+  emr_Pair *query, somequery[PAIRS_FEW], someheaders[PAIRS_FEW];
   emr_Buffer *b;
   size_t nquery;
   lua_settop(L, 2);
@@ -132,12 +144,11 @@ static int l_sign (lua_State *L) {
     r.payload_hash = textfield(L, 1, "http_request", "hashed_payload", NULL);
   id = textfield(L, 2, "credentials", "access_key_id", NULL);
   secret = textfield(L, 2, "credentials", "access_key_secret", NULL);
-  r.headers = readmap(L, 1, "headers", &r.nheaders);
-  query = readmap(L, 1, "query", &nquery);
+  r.headers = readmap(L, 1, "headers", someheaders, &r.nheaders);
+  query = readmap(L, 1, "query", somequery, &nquery);
   b = emr_newbuffer(L);
   emr_acs3_query(b, query, nquery);
   r.query = emr_str(b->p != NULL ? b->p : "", b->n);
-  b = emr_newbuffer(L);
   if (signer == NULL || !sign(signer, r, body, secret, b, &s))
     return emr_failf(L, "memory", NULL, "emr.sign: out of memory");
   pushsignature(L, b, id, &s);

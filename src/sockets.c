@@ -87,13 +87,17 @@ static int isreadable (curl_socket_t fd) {
 
 
 int emr_sockets_isreadable (emr_Sockets *s, int port) {
-  size_t fd;
+  size_t fd = s->byport[port % EMR_SOCKETS_PORTS];
+  if (fd < s->n && s->list[fd].port == port && isours(s, fd))
+    return isreadable((curl_socket_t)fd);
   for (fd = 0; fd < s->n; fd++) {
     emr_Socket *e = &s->list[fd];
     if (e->isopen && e->port == 0)
       e->port = localport((curl_socket_t)fd);
-    if (e->port == port && isours(s, fd) && isreadable((curl_socket_t)fd))
-      return 1;
+    if (e->port == port && isours(s, fd)) {
+      s->byport[port % EMR_SOCKETS_PORTS] = (int)fd;
+      return isreadable((curl_socket_t)fd);
+    }
   }
   return 0;
 }

@@ -10,6 +10,8 @@
 
 #pragma GCC visibility push(hidden)
 
+#define EMR_SOCKETS_PORTS 1024
+
 typedef struct emr_Socket {
   int isopen;
   ino_t id;  /* what the descriptor stood for */
@@ -19,6 +21,7 @@ typedef struct emr_Socket {
 typedef struct emr_Sockets {
   emr_Socket *list;  /* by descriptor */
   size_t n;
+  int byport[EMR_SOCKETS_PORTS];  /* a guess: the descriptor of a local port */
 } emr_Sockets;
 
 /* Callbacks for CURLOPT_OPENSOCKETFUNCTION and CURLOPT_CLOSESOCKETFUNCTION;
