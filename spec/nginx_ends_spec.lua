@@ -100,7 +100,8 @@ nginx.describe("inside nginx", function()
             options = { access_key_id = "none", access_key_secret = "none" },
             init = [[
                 local url = t.options.endpoint .. "/credentials"
-                t.client = t.new { deadline = 30, credentials = t.emr.credentials.uri { url = url } }
+                local keys = t.emr.credentials.uri { url = url }
+                t.client = t.new { deadline = 30, credentials = keys }
             ]],
             server = LOCATIONS,
         }
