@@ -136,8 +136,10 @@ nginx.describe("inside nginx", function()
         local url = "/kill?url=" .. emu.raw("silence")
         local before, kilobytes
         for _ = 1, 3 do
+            local began = socket.gettime()
             kilobytes = tonumber((server:get(url)))
             before = before or { server:descriptors(), kilobytes }
+            assert.is_true(socket.gettime() - began < 3)  -- dropped, not timed out after 5 s
         end
         assert.is_true(server:descriptors() <= before[1] + 1)
         assert.is_true(kilobytes < before[2] + 100, kilobytes .. " KiB, " .. before[2])
@@ -190,6 +192,21 @@ nginx.describe("inside nginx", function()
             end
             assert.is_true(socket.gettime() - began < 0.7)
             wait_until_idle(1)
+            nginx.check(server, TIMERS)
+        end)
+
+        it("all may be killed: what they waited for is collected", function()
+            start {
+                http = LIMITED.http,
+                server = LOCATIONS .. [[location /collect { content_by_lua_block {
+                    collectgarbage()
+                    collectgarbage()
+                    ngx.print(t.emr.step(0))
+                } }]],
+            }
+            slow(4)
+            assert.equal("killed", (server:get("/killed")))
+            server:wait_until(function() return server:get("/collect") == "0" end, "the end", 1)
             nginx.check(server, TIMERS)
         end)
 

@@ -84,6 +84,37 @@ nginx.describe("inside nginx", function()
         nginx.check(server)
     end)
 
+    it("wakes who waits as soon as the reply is there", function()
+        start { server = [[location /calls { content_by_lua_block {
+            local began = t.emr.now()
+            for _ = 1, 20 do
+                t.ask()
+            end
+            ngx.print(t.emr.now() - began)
+        } }]] }
+        server:get("/ask")
+        emu:fault { name = "slow", seconds = 1 }
+        local other = server:request("/ask")  -- while this one is in flight, the pump runs
+        server:wait_until(function() return #emu:requests() == 2 end, "the slow request")
+        local seconds = tonumber((server:get("/calls")))
+        assert.is_true(seconds < 0.5, seconds .. " s for 20 calls")
+        other()
+        nginx.check(server)
+    end)
+
+    it("K6: what a function of client:all raises arrives as it is; the log stays empty", function()
+        start { server = [[location /raise { content_by_lua_block {
+            local mine = {}
+            local ok, object = pcall(t.client.all, t.client, {
+                function() return t.client:get_session_cluster(t.ids) end,
+                function() error(mine) end,
+            })
+            ngx.print(tostring(ok), " ", tostring(object == mine))
+        } }]] }
+        assert.equal("false true", (server:get("/raise")))
+        nginx.check(server)
+    end)
+
     it("works in a timer", function()
         start { server = [[location /timer { content_by_lua_block {
             ngx.timer.at(0, function() t.mark("timer", t.ask()) end)
@@ -126,6 +157,7 @@ nginx.describe("inside nginx", function()
         start { server = [[location /both { content_by_lua_block {
             local thread = ngx.thread.spawn(t.ask)
             local began = t.emr.now()
+            ngx.sleep(0.03)
             local blocking = t.new { await = "blocking" }
             local results = blocking:all {  -- its turns meet the end of the light thread's call
                 function() return blocking:get_session_cluster(t.ids) end,

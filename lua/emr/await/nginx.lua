@@ -71,7 +71,7 @@ local function turn(mine)
         woken = wake(transfer) ~= nil or woken
     end
     local now = emr.now()
-    if now - pump.swept >= SWEEP or ngx.worker.exiting() then
+    if now - pump.swept >= SWEEP then
         pump.swept = now
         sweep(mine)
     end
