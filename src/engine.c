@@ -413,20 +413,16 @@ emr_Transfer *emr_engine_finished (emr_Engine *e) {
 }
 
 
-int emr_engine_repeat (emr_Transfer *t) {
-  emr_Engine *e = t->engine;
+/* Sends once more on a new connection, newly signed, within the time that is
+** left: what the first one answered, if anything, counts for nothing. Returns 0
+** when that may not be. */
+static int repeat (emr_Transfer *t) {
   double left = t->deadline - emr_monotonic();
   if (t->repeated || !(t->http.repeatable || t->unsent) || left < 0.001 ||
       !emr_easy_renew(t))
     return 0;
   t->repeated = 1;
   clearreply(t);
-  if (t->phase == EMR_ENDED) {
-    emr_engine_handedout(t);
-    append(&e->running, t);
-    t->phase = EMR_RUNNING;
-    e->inflight++;
-  }
   emr_easy_repeat(t);
   launch(t);
   return 1;
@@ -437,7 +433,7 @@ static void done (emr_Transfer *t, CURLcode rc) {
   emr_Engine *e = t->engine;
   emr_outcome_read(t, rc);
   curl_multi_remove_handle(e->multi, t->easy);
-  if (t->died && emr_engine_repeat(t))
+  if (t->died && repeat(t))
     return;
   finish(t);
 }

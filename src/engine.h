@@ -40,10 +40,6 @@ void emr_engine_fail (emr_Transfer *t, const char *kind, const char *code,
 void emr_engine_cancel (emr_Transfer *t);
 void emr_engine_release (emr_Transfer *t);
 
-/* Ends the attempt and sends it once more on a new connection, newly signed,
-** within the time that is left. Returns 0 when that was done before. */
-int emr_engine_repeat (emr_Transfer *t);
-
 /* Moves what is ready. With a transfer, returns when it has ended, else when
 ** any has; or when `seconds` have passed, with 0 after about 1 ms of work; or
 ** when `interrupted` says so. */

@@ -120,7 +120,6 @@ static void fillready (const emr_Plan *plan, emr_Http *h) {
 int emr_plan_fill (const emr_Plan *plan, emr_Http *h, emr_Signer *signer) {
   emr_http_clear(h);
   h->tls = plan->endpoint.tls;
-  h->loopback = plan->endpoint.loopback;
   h->method = emr_http_text(h, plan->operation != NULL ? plan->operation->method : plan->method);
   fillurl(plan, h);
   h->hasbody = plan->hasbody;

@@ -26,7 +26,7 @@ typedef struct emr_Http {
   emr_Buffer text, body;
   emr_Span method, url;
   emr_Span path, query;  /* inside `url` */
-  int tls, loopback;
+  int tls;
   int hasbody;
   int repeatable;  /* sending it twice does no harm */
   /* line 0 is `host`, which libcurl makes from the URL */
