@@ -1,6 +1,8 @@
 /*
 ** From the reply of the service to a table, or to an error.
 */
+#include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -287,10 +289,10 @@ static const Advice *advicefor (emr_Str code) {
 static void pushskew (lua_State *L, const emr_Reply *r) {
   emr_Str v;
   double then = emr_head_find(r->head, "date", 0, &v) ? emr_http_date(v) : -1;
-  int skew = then >= 0 ? (int)(then - emr_wallclock()) : 0;
-  if (skew > 60 || skew < -60)
+  double skew = then >= 0 ? then - emr_wallclock() : 0;
+  if (fabs(skew) > 60 && fabs(skew) < INT_MAX)
     lua_pushfstring(L, "; this machine's clock is %d s %s the service's",
-                    skew < 0 ? -skew : skew, skew < 0 ? "ahead of" : "behind");
+                    (int)fabs(skew), skew < 0 ? "ahead of" : "behind");
   else
     lua_pushliteral(L, "");
 }

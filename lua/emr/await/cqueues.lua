@@ -12,7 +12,10 @@ local waiting = setmetatable({}, { __mode = "k" })  -- transfer -> its waiter's 
 local pumps = setmetatable({}, { __mode = "k" })  -- loop -> {waiters, changed}, while one waits
 
 local function refuse()
-    if not cqueues.running() then
+    local fd, message, err = emr.pollfd()
+    if not fd then
+        return nil, message, err
+    elseif not cqueues.running() then
         return failure("unsupported", "phase",
             'emr: await = "cqueues" needs a running cqueues loop')
     end
@@ -61,8 +64,10 @@ end
 function M.wait(transfer, seconds)
     if select("#", transfer:result()) > 0 then
         return
-    elseif not cqueues.running() then
-        return refuse()
+    end
+    local _, message, err = refuse()
+    if err then
+        return nil, message, err
     end
     local state, ended = joined_pump(), condition.new()
     waiting[transfer] = ended

@@ -16,7 +16,10 @@ local function running()
 end
 
 local function refuse()
-    if not running() then
+    local fd, message, err = emr.pollfd()
+    if not fd then
+        return nil, message, err
+    elseif not running() then
         return failure("unsupported", "phase", 'emr: await = "luv" needs a coroutine to wait in')
     end
 end
@@ -107,8 +110,10 @@ end
 function M.wait(transfer, seconds)
     if select("#", transfer:result()) > 0 then
         return
-    elseif not running() then
-        return refuse()
+    end
+    local _, message, err = refuse()
+    if err then
+        return nil, message, err
     end
     waiting[transfer] = running()
     arm()
