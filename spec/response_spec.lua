@@ -337,8 +337,8 @@ describe("emr.parse", function()
                 })
             end
         ]], 5000, 20000)
-        assert.is_true(heap < 16, ("the Lua heap has grown by %d KiB"):format(heap))
-        assert.is_true(process < 100, ("the process has grown by %d KiB"):format(process))
+        assert.is_true(heap < 16, ("the Lua heap has grown by %g KiB"):format(heap))
+        assert.is_true(process < 100, ("the process has grown by %g KiB"):format(process))
     end)
 end)
 

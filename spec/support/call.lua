@@ -96,7 +96,7 @@ local SLACK = 1
 --- Asserts that something took at least `min` seconds, and not much more than `max`.
 function M.took(min, max, seconds)
     local text = ("took %.3f s, wanted %.3f to %.3f + %g"):format(seconds, min, max, SLACK)
-    assert(seconds >= min - 0.002 and seconds <= (max + SLACK) * SLOWNESS, text)
+    assert(seconds >= min - 0.005 and seconds <= (max + SLACK) * SLOWNESS, text)
 end
 
 
