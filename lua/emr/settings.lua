@@ -33,7 +33,7 @@ local retry = require "emr.retry"
 ---@field clock_offset? number    seconds that the wall clock is behind
 ---@field allow_http? boolean     plain http to other hosts than this one
 ---@field blocking? boolean       inside nginx: block the worker
----@field await? "blocking"|emr.Await   how to wait
+---@field await? "blocking"|"nginx"|"cqueues"|"luv"|emr.Await   how to wait
 ---@field on_attempt? fun(info: table)      after each attempt: operation, attempt, delay, kind,
 ---  code, and what `transfer:info()` holds
 ---@field on_warning? fun(message: string)
