@@ -83,7 +83,8 @@ describe("a provider against the emulator", function()
         local key = assert(provider(world()))
         assert.matches("^STS%.", key.access_key_id)
         local left = key.expiration - os.time()
-        assert.is_true(left > 3590 and left <= 3600, left)
+        -- an hour, give or take: os.time is some milliseconds late, and nginx has its own clock
+        assert.is_true(left > 3590 and left <= 3605, left)
         assert.same({ "ok" }, verdicts "AssumeRole")
         local cluster = assert(client { credentials = function() return key end }
             :get_session_cluster(IDS))
