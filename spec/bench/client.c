@@ -385,6 +385,20 @@ static void startlua (void) {
 }
 
 
+static void finish (Call *calls) {
+  int i;
+  for (i = 0; i < self.inflight; i++)
+    curl_easy_cleanup(calls[i].easy);
+  if (self.multi != NULL)
+    curl_multi_cleanup(self.multi);
+  curl_global_cleanup();
+#if defined(WITH_LUA)
+  if (self.L != NULL)
+    lua_close(self.L);
+#endif
+}
+
+
 int main (int argc, char **argv) {
   const char *mode = argc > 2 ? argv[1] : "";
   const char *base = getenv("BENCH_URL");
@@ -418,5 +432,6 @@ int main (int argc, char **argv) {
   else
     run(calls, n);
   report(n, now(CLOCK_PROCESS_CPUTIME_ID) - cpu, now(CLOCK_MONOTONIC) - wall);
+  finish(calls);
   return 0;
 }

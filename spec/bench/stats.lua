@@ -108,7 +108,8 @@ local function cell_of(results, col, key, base)
     if results[key][1][field] == nil or kind == "ratio" and not base then
         return ""
     end
-    return format:format(factor * results[kind or "median"](results, field, key, base))
+    local value = results[kind or "median"](results, field, key, base)
+    return value ~= 0 and format:format(factor * value) or ""
 end
 
 --- Prints the rows {key, label, base =} of a group {title =, base =}.
