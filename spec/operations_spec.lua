@@ -123,6 +123,20 @@ describe("the catalogue", function()
         assert.truthy(operations[states.start])
     end)
 
+    it("a descriptor whose echo is no parameter of its path raises", function()
+        local emr = require "emr"
+        for _, name in ipairs { "workspaceID", "regionId", 7 } do
+            local operation = {}
+            for key, value in pairs(operations.GetSessionCluster) do
+                operation[key] = value
+            end
+            operation.echo = { name }
+            assert.error_matches(function()
+                emr.prepare(operation, {})
+            end, "operation.echo", 1, true)
+        end
+    end)
+
     it("pages of a list are told by fields that exist", function()
         local list = operations.ListSessionClusters
         local page = list.pagination

@@ -5,6 +5,7 @@ local emr = require "emr"
 
 local call = require "spec.support.call"
 local child = require "spec.support.child"
+local descriptors = require "spec.support.descriptors"
 local emulator = require "spec.support.emulator"
 local peer = require "spec.support.peer"
 
@@ -229,6 +230,113 @@ describe("a kept connection", function()
             local url = emu.raw("hang_up")
             call.failed("network", "reset", call.get(url))
             assert.equal(1, #emu:raw_log(url))
+        end)
+    end)
+
+    describe("whose reply is for another workspace or cluster", function()
+        local function astray(argument)
+            local url = emu.raw("astray", argument)
+            assert.truthy(call.get(url))
+            return url
+        end
+
+        for _, field in ipairs { "workspaceId", "sessionClusterId" } do
+            it("is dropped, and the request goes out on a new one, newly signed: " .. field,
+            function()
+                for _, tls in ipairs { false, true } do
+                    local url = astray { field = field, tls = tls and {} or nil }
+                    local transfer = call.start(url)
+                    local response, message = call.finish(transfer)
+                    assert(response, message)
+                    assert.equal(call.IDS[field], response.sessionCluster[field])
+                    assert.is_false(transfer:info().reused)
+                    local list, connections = requests(url)
+                    assert.same({ 3, 2 }, { #list, connections })
+                    assert_fresh(list)
+                end
+            end)
+        end
+
+        it("is not used again, and its descriptor is given back", function()
+            local url = astray()
+            local before = descriptors.count()
+            for _ = 1, 20 do
+                assert.truthy(call.get(url))
+            end
+            for _, entry in ipairs(emu:raw_log(url)) do
+                assert(#entry.requests <= 2, "used again")
+            end
+            assert(descriptors.count() <= before + 1, "descriptors are left open")
+        end)
+
+        it("is believed when it is new: the service may take names for ids", function()
+            local url = emu.raw("astray", { first = true })
+            for i = 1, 2 do
+                assert.equal("another", call.get(url).sessionCluster.sessionClusterId)
+                assert.equal(2 * i - 1, #requests(url))  -- the second time asked on both
+            end
+        end)
+
+        it("does not make the attempt longer, nor is its reply better than none", function()
+            local server = peer.new()
+            local transfer = call.start(server.url)
+            local connection = server:accept()
+            connection:request()
+            connection:send(peer.reply(peer.sample()))
+            assert.truthy(call.finish(transfer))
+            transfer = call.start(server.url, { timeout = 0.1 })
+            connection:request()
+            connection:send(peer.reply((peer.sample():gsub("w%-1234abcd", "another"))))
+            local second = server:accept()
+            second:request()
+            call.failed("timeout", "attempt", call.finish(transfer))
+            server:close()
+        end)
+
+        local function on_kept_connection(operation, request, first, body)
+            local server = peer.new()
+            local transfer = call.start(server.url)
+            local connection = server:accept()
+            connection:request()
+            connection:send(peer.reply(first))
+            assert.truthy(call.finish(transfer))
+            transfer = emr.start(operation, request, call.options(server.url))
+            connection:request()
+            connection:send(peer.reply(body))
+            local response, message = call.finish(transfer)
+            assert(response, message)
+            assert.is_true(transfer:info().reused)
+            assert.is_nil(server:poll(), "a second connection")
+            server:close()
+            return response
+        end
+
+        it("only where the names are members: not inside text, not where they are missing",
+        function()
+            local sample = peer.sample()
+            for _, body in ipairs {
+                '{"sessionCluster":{}}',
+                '{"sessionCluster":{"workspaceId":null,"sessionClusterId":7}}',
+                [[{"sessionCluster":{"extra":"\"workspaceId\":\"another\""}}]],
+                '{"sessionCluster":{"workspaceId"\n:\t"w-1234abcd"}}',
+                '{"workspaceId":"another","sessionCluster":{"workspaceId":"w-1234abcd"}}',
+            } do
+                on_kept_connection(emr.operations.GetSessionCluster, call.IDS, sample, body)
+            end
+        end)
+
+        it("is not asked again where that would write", function()
+            local response = on_kept_connection(emr.operations.StopSessionCluster, call.IDS,
+                peer.sample(), '{"sessionClusterId":"another","workspaceId":"another"}')
+            assert.equal("another", response.sessionClusterId)
+        end)
+
+        it("is noticed in a list, too", function()
+            local url = astray { field = "workspaceId" }
+            local request = { workspaceId = "w-1234abcd" }
+            emr.call(emr.operations.ListSessionClusters, request, call.options(url))
+            local _, connections = requests(url)
+            assert.equal(2, connections)
         end)
     end)
 

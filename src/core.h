@@ -106,6 +106,7 @@ typedef struct emr_Operation {
   emr_Str name, version, product, method, path, host, vpc_host;
   emr_Str params[EMR_PARAMS_MAX];
   size_t nparams;
+  int isechoed[EMR_PARAMS_MAX];  /* a reply repeats it */
   emr_Field query[EMR_FIELDS_MAX];
   size_t nquery;
   emr_Field body[EMR_FIELDS_MAX];

@@ -61,7 +61,7 @@ typedef struct emr_Transfer {
   size_t max_body, nlines;
   emr_Reason stopped;  /* why a callback of ours ended it */
   int sends, repeated;
-  int died;  /* a kept connection did, before any reply */
+  int died;  /* a kept connection did, before any reply to this request */
   int unsent;  /* and before anything was sent */
   int asked;  /* the server asked for a client certificate */
   int spoiled;  /* `easy` is in a state nobody knows: not for the pool */

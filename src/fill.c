@@ -100,6 +100,9 @@ static int filloperation (const emr_Plan *plan, emr_Http *h, emr_Signer *signer)
     emr_http_header(h, plan->headers[i].name, plan->headers[i].value);
   h->clock_offset = o->clock_offset;
   h->repeatable = op->repeatable;
+  for (i = 0; i < op->nparams; i++)
+    if (op->isechoed[i])
+      emr_http_echo(h, op->params[i], plan->params[i]);
   emr_buffer_str(&h->secret, o->access_key_secret);
   return emr_http_sign(h, signer, o->access_key_id);
 }

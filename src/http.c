@@ -1,3 +1,5 @@
+#define _GNU_SOURCE  /* memmem */
+
 #include "http.h"
 
 #include <string.h>
@@ -72,6 +74,52 @@ int emr_http_header (emr_Http *h, emr_Str name, emr_Str value) {
   line->value = emr_http_text(h, value);
   h->nlines++;
   return 1;
+}
+
+
+static emr_Span addquoted (emr_Http *h, emr_Str s) {
+  emr_Span span;
+  span.at = h->text.n;
+  span.n = s.n + 2;
+  emr_buffer_char(&h->text, '"');
+  emr_buffer_str(&h->text, s);
+  emr_buffer_char(&h->text, '"');
+  return span;
+}
+
+
+void emr_http_echo (emr_Http *h, emr_Str name, emr_Str value) {
+  emr_Line *echo = &h->echoes[h->nechoes++];
+  echo->name = addquoted(h, name);
+  echo->value = addquoted(h, value);
+}
+
+
+/* A look at the text will do. Inside a string every quote has a backslash before
+** it, so that what is found is a member. A text that JSON may write in two ways
+** costs a request more, no wrong reply. */
+static int contradicts (emr_Str body, emr_Str name, emr_Str value) {
+  const char *p = body.s, *end = body.s + body.n;
+  int named = 0;
+  while ((p = (const char *)memmem(p, (size_t)(end - p), name.s, name.n)) != NULL) {
+    p += name.n;
+    while (p < end && memchr(": \t\r\n", *p, 5) != NULL)
+      p++;
+    if ((size_t)(end - p) >= value.n && memcmp(p, value.s, value.n) == 0)
+      return 0;
+    named = named || (p < end && *p == '"');
+  }
+  return named;
+}
+
+
+int emr_http_isastray (const emr_Http *h, emr_Str body) {
+  size_t i;
+  for (i = 0; i < h->nechoes && body.n > 0; i++)
+    if (contradicts(body, emr_http_str(h, h->echoes[i].name),
+                    emr_http_str(h, h->echoes[i].value)))
+      return 1;
+  return 0;
 }
 
 

@@ -13,6 +13,7 @@
 #pragma GCC visibility push(hidden)
 
 #define EMR_HEADERS_MAX 64
+#define EMR_ECHOES_MAX 4
 
 typedef struct emr_Span {
   size_t at, n;
@@ -34,6 +35,8 @@ typedef struct emr_Http {
   size_t nlines;
   int issigned;
   emr_Span date, nonce, signature;  /* rewritten by each signature */
+  emr_Line echoes[EMR_ECHOES_MAX];
+  size_t nechoes;
   emr_Buffer secret;
   double clock_offset;
 } emr_Http;
@@ -59,6 +62,14 @@ int emr_http_header (emr_Http *h, emr_Str name, emr_Str value);
 /* Headers of fixed length whose values a signature writes. */
 int emr_http_dateheader (emr_Http *h);
 int emr_http_nonceheader (emr_Http *h);
+
+/* A member that a reply to this request repeats where it has it. Both texts are
+** kept as JSON writes them, in quotes. */
+void emr_http_echo (emr_Http *h, emr_Str name, emr_Str value);
+
+/* Whether the body is a reply to something else: it has one of those members,
+** and always with another text. */
+int emr_http_isastray (const emr_Http *h, emr_Str body);
 
 /* Signs, and adds the header `authorization`; or signs anew, in place. They
 ** return 0 when memory, OpenSSL or the system's random source fails. */

@@ -98,6 +98,23 @@ static void readframe (lua_State *L, emr_Operation *op) {
 }
 
 
+/* Marks the path parameters that a reply repeats. */
+static void readechoes (lua_State *L, emr_Operation *op) {
+  size_t i, n = 0;
+  lua_getfield(L, DESCRIPTOR, "echo");
+  if (lua_type(L, -1) == LUA_TTABLE)
+    for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1)) {
+      for (i = 0; i < op->nparams; i++)
+        if (lua_type(L, -1) == LUA_TSTRING && strcmp(op->params[i].s, lua_tostring(L, -1)) == 0)
+          break;
+      if (i == op->nparams || n++ == EMR_ECHOES_MAX)
+        luaL_error(L, "operation.echo must list a few parameters of the path");
+      op->isechoed[i] = 1;
+    }
+  lua_pop(L, 1);
+}
+
+
 static void readhosts (lua_State *L, emr_Operation *op) {
   lua_getfield(L, DESCRIPTOR, "hosts");
   if (lua_type(L, -1) != LUA_TTABLE)
@@ -149,6 +166,7 @@ static int l_compile (lua_State *L) {
   lua_getfield(L, DESCRIPTOR, "body");
   lua_setfield(L, ANCHORS, BODY_FIELDS);
   readframe(L, op);
+  readechoes(L, op);
   op->regional = hasregion(op);
   op->repeatable = isrepeatable(L);
   lua_settop(L, 2);

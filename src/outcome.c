@@ -136,6 +136,24 @@ static void readtimes (emr_Transfer *t) {
 }
 
 
+/* A reply that was meant for another request came on a kept connection whose
+** sides no longer agree. Whether a repeat may be is known before it is asked. */
+static int isastray (const emr_Transfer *t) {
+  return t->reused && t->http.repeatable && t->reason.kind == NULL &&
+         emr_http_isastray(&t->http, emr_str(t->body.p, t->body.n));
+}
+
+
+static void retire (emr_Transfer *t) {
+  curl_socket_t fd = CURL_SOCKET_BAD;
+  curl_easy_getinfo(t->easy, CURLINFO_ACTIVESOCKET, &fd);
+  emr_sockets_retire(fd);
+  t->died = 1;
+  t->reason = reason("network", "reset");
+  strcpy(t->detail, "the reply was to another request");
+}
+
+
 void emr_outcome_read (emr_Transfer *t, CURLcode rc) {
   long connects = 0;
 #if LIBCURL_VERSION_NUM < 0x075000  /* without onsend in easy.c nobody counts */
@@ -156,6 +174,8 @@ void emr_outcome_read (emr_Transfer *t, CURLcode rc) {
     t->reason = reason("network", "reset");
   else if (t->status < 200 || t->status > 599)
     t->reason = reason("protocol", "http");
+  if (isastray(t))
+    retire(t);
   if (t->reason.code != NULL && strcmp(t->reason.code, "proxy") == 0)
     curl_easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &t->status);
   if (t->reason.kind != NULL && t->detail[0] == '\0') {

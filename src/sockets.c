@@ -103,6 +103,13 @@ int emr_sockets_isreadable (emr_Sockets *s, int port) {
 }
 
 
+/* Only the reading side: TLS may still write its good-bye. */
+void emr_sockets_retire (curl_socket_t fd) {
+  if (fd != CURL_SOCKET_BAD)
+    shutdown(fd, SHUT_RD);
+}
+
+
 void emr_sockets_closeall (emr_Sockets *s) {
   size_t fd;
   for (fd = 0; fd < s->n; fd++)

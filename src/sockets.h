@@ -33,6 +33,10 @@ int emr_sockets_close (void *ud, curl_socket_t fd);
 ** tells a callback the port of a connection, not its descriptor.) */
 int emr_sockets_isreadable (emr_Sockets *s, int port);
 
+/* Makes a kept connection look ended, so that libcurl closes it instead of using
+** it again. */
+void emr_sockets_retire (curl_socket_t fd);
+
 void emr_sockets_closeall (emr_Sockets *s);
 void emr_sockets_free (emr_Sockets *s);
 

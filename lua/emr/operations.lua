@@ -38,6 +38,8 @@
 ---@field query? emr.Field[]
 ---@field body? emr.Field[]      members of the JSON body
 ---@field frame? table<string, "object"|"array"|"string">   what a good reply must hold
+---@field echo? string[]         path parameters that a reply repeats; one that names another
+---                              was for another request (looked at where a repeat is safe)
 ---@field response? emr.Field[]  what a good reply may hold (documentation; not enforced)
 ---@field retry "safe"|"with_client_token"|"check_first"    when a repeat is safe
 ---@field client_token? string   body field that makes a repeat safe
@@ -153,6 +155,7 @@ return {
         path = CLUSTERS .. "/{sessionClusterId}",
         query = { REGION },
         frame = { sessionCluster = "object" },
+        echo = { "workspaceId", "sessionClusterId" },
         response = {
             { name = "sessionCluster", type = "object", fields = CLUSTER },
             REQUEST_ID,
@@ -184,6 +187,7 @@ return {
             CLUSTER_ID,
         },
         frame = { sessionClusters = "array" },
+        echo = { "workspaceId" },
         response = {
             { name = "sessionClusters", type = "array<object>", fields = CLUSTER },
             { name = "maxResults", type = "int32" },

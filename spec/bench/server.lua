@@ -14,23 +14,27 @@ local SERVER = [[
     ssl_certificate @dir@/ca.pem;
     ssl_certificate_key @dir@/key.pem;
     location = /status { stub_status; }
+    root @dir@;
+    add_header x-acs-request-id DD6B1B2A-5837-5237-ABE4-FF0C8944A000;
     location ~ "/sessionClusters/after-(?<ms>[0-9]+)$" {
-        content_by_lua_block {
-            ngx.sleep(ngx.var.ms / 1000)
-            ngx.exec((ngx.var.uri:gsub("after%-%d+$", "documented")))
-        }
+        default_type application/json;
+        rewrite_by_lua_block { ngx.sleep(ngx.var.ms / 1000) }
+        try_files /after-$ms.json =404;
     }
     location ~ "/sessionClusters/(?<name>[\w-]+)$" {
-        root @dir@;
         default_type application/json;
-        add_header x-acs-request-id DD6B1B2A-5837-5237-ABE4-FF0C8944A000;
         try_files /$name.json =404;
     }
 ]]
 
-local function write(name, text)
-    local file = assert(io.open(name, "w"))
-    file:write(text)
+local WORKSPACE = "w-1234abcd"
+local CLUSTER = "1234abcd%-12ab%-34cd%-56ef%-1234567890ab"
+local DELAYS = { 3, 100 }  -- milliseconds
+
+-- A reply names the cluster that was asked for, which here is the name of its file.
+local function write(dir, name, text)
+    local file = assert(io.open(("%s/%s.json"):format(dir, name), "w"))
+    file:write((text:gsub(CLUSTER, name, 1)))
     file:close()
 end
 
@@ -64,9 +68,12 @@ function M.start(sizes, main)
     local dir = pipe:read "*l"
     pipe:close()
     assert(os.execute(CERTIFICATE:format(dir, dir)))
-    write(dir .. "/documented.json", sample())
+    write(dir, "documented", sample())
+    for _, ms in ipairs(DELAYS) do
+        write(dir, "after-" .. ms, sample())
+    end
     for _, n in ipairs(sizes) do
-        write(("%s/configs-%d.json"):format(dir, n), with_configs(n))
+        write(dir, "configs-" .. n, with_configs(n))
     end
     local values = { port = nginx.free_port(), dir = dir }
     local server = nginx.start {
@@ -78,7 +85,7 @@ function M.start(sizes, main)
     }
 
     function self.path(name)
-        return "/api/v1/workspaces/w-1/sessionClusters/" .. name
+        return "/api/v1/workspaces/" .. WORKSPACE .. "/sessionClusters/" .. name
     end
 
     --- How many connections it has taken, those of this question left out.

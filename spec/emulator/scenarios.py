@@ -6,6 +6,7 @@ Every scenario also takes tls = {cert =, low =, high =, ciphers =, client =} to 
 import base64
 import email.utils
 import os
+import re
 import select
 import socket
 import threading
@@ -167,6 +168,17 @@ def surplus(connection, argument):
         connection.send(good() + argument.get("extra", "HTTP/1.1 200 OK\r\n\r\nsurplus").encode())
 
 
+def astray(connection, argument):
+    """A good reply to the first request of each connection; to the later ones, one with the member `field`
+    (sessionClusterId) of another. With first = True each reply is such."""
+    other = re.sub(rb'("%s": *)"[^"]*"' % argument.get("field", "sessionClusterId").encode(), rb'\1"another"', BODY)
+    body = other if argument.get("first") else BODY
+    while True:
+        connection.read_request()
+        connection.send(head(length=len(body)) + body)
+        body = other
+
+
 def dead_idle(connection, argument):
     """Keeps the connection after `served` (1) good replies, but closes it `seconds` (0.05) later."""
     for _ in range(argument.get("served", 1)):
@@ -233,6 +245,7 @@ BEHAVIOURS = {
     "good": keep_alive, "silence": silence, "hang_up": hang_up, "cut": cut, "drip": drip,
     "endless_headers": endless_headers, "huge_length": huge_length, "endless_body": endless_body,
     "surplus": surplus, "dead_idle": dead_idle, "dead_on_request": dead_on_request, "proxy": proxy,
+    "astray": astray,
     "refuse": keep_alive, "never_accept": keep_alive,
 }
 
