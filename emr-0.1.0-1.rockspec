@@ -27,6 +27,7 @@ build = {
         emr = {
             sources = {
                 "src/acs3.c",
+                "src/advice.c",
                 "src/body.c",
                 "src/buffer.c",
                 "src/core.c",

@@ -55,6 +55,8 @@ int emr_isinterrupted (void *ud);
 
 /* failure.c: the one place in C that builds an error. */
 
+#define EMR_MESSAGE_MAX 512  /* bytes */
+
 typedef struct emr_Failure {
   const char *kind, *code;  /* `code` may be NULL */
   emr_Str message;  /* made one line of at most 512 bytes */
@@ -222,6 +224,24 @@ void emr_pushreply (lua_State *L, const emr_Reply *reply);
 
 /* The request id of a reply's head; n == 0: none. */
 emr_Str emr_requestid (const emr_Buffer *head);
+
+
+/* advice.c: what to do about an error, as data. */
+
+typedef struct emr_Advice {
+  const char *code;  /* or how it begins */
+  long status;  /* 0: any */
+  int replaces;  /* the service's own words, which hold the string that was signed */
+  const char *text;
+} emr_Advice;
+
+/* What happened below HTTP, in words. */
+const char *emr_words (const emr_Reason *r);
+
+/* For an error of the service; NULL: none. */
+const emr_Advice *emr_advice (emr_Str code, long status);
+void emr_pushadvice (lua_State *L, const emr_Advice *a, const emr_Operation *op,
+                     const emr_Reply *reply);
 
 
 /* scratch.c: memory that an error cannot leak. */

@@ -9,7 +9,6 @@
 #include "json.h"
 
 #define ERROR "emr.Error"
-#define MESSAGE_MAX 512
 #define SECRET_MIN 6  /* shorter ones would mask ordinary words */
 
 
@@ -131,7 +130,7 @@ static int isretryable (const emr_Failure *f) {
 
 /* Pushes the message too, below the table. */
 static void pusherror (lua_State *L, const emr_Failure *f) {
-  emr_pushclean(L, f->message, MESSAGE_MAX, f->http);
+  emr_pushclean(L, f->message, EMR_MESSAGE_MAX, f->http);
   lua_createtable(L, 0, 8);
   lua_pushstring(L, f->kind);
   lua_setfield(L, -2, "kind");
@@ -171,7 +170,7 @@ int emr_fail (lua_State *L, const emr_Failure *f) {
 
 int emr_failf (lua_State *L, const char *kind, const char *code,
                const char *format, ...) {
-  char text[MESSAGE_MAX];
+  char text[EMR_MESSAGE_MAX];
   emr_Failure f;
   va_list args;
   va_start(args, format);

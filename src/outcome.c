@@ -166,8 +166,10 @@ void emr_outcome_read (emr_Transfer *t, CURLcode rc) {
   readtimes(t);
   if (t->reused && rc != CURLE_OK && rc != CURLE_OPERATION_TIMEDOUT && t->nlines == 0)
     t->died = 1;
-  if (t->stopped.kind != NULL)
+  if (t->stopped.kind != NULL) {
     t->reason = t->stopped;
+    t->detail[0] = '\0';  /* libcurl knows only that we refused its bytes */
+  }
   else if (rc != CURLE_OK)
     t->reason = classify(t, rc);
   else if (t->inhead)  /* libcurl is content with a head that was cut short */
@@ -178,7 +180,7 @@ void emr_outcome_read (emr_Transfer *t, CURLcode rc) {
     retire(t);
   if (t->reason.code != NULL && strcmp(t->reason.code, "proxy") == 0)
     curl_easy_getinfo(t->easy, CURLINFO_HTTP_CONNECTCODE, &t->status);
-  if (t->reason.kind != NULL && t->detail[0] == '\0') {
+  if (t->reason.kind != NULL && t->stopped.kind == NULL && t->detail[0] == '\0') {
     strncpy(t->detail, rc == CURLE_OK ? "" : curl_easy_strerror(rc), sizeof(t->detail) - 1);
     t->detail[sizeof(t->detail) - 1] = '\0';
   }

@@ -1,8 +1,6 @@
 /*
 ** From the reply of the service to a table, or to an error.
 */
-#include <limits.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -257,59 +255,6 @@ static int failreply (lua_State *L, const emr_Reply *r, const char *code, const 
 }
 
 
-/* Advice for the reader; where `replaces` is set, instead of the service's own
-** words, which hold the string that was signed. */
-typedef struct Advice {
-  const char *code;  /* or how it begins */
-  int replaces;
-  const char *text;
-} Advice;
-
-static const Advice advices[] = {
-  {"SignatureDoesNotMatch", 1,
-   "the service computed another signature; check the AccessKey secret"},
-  {"IncompleteSignature", 1,
-   "the service could not read the signature; does a proxy change the headers?"},
-  {"InvalidAccessKeyId", 0, "; check access_key_id"},
-  {"InvalidSecurityToken.Expired", 0, "; get new temporary credentials"},
-  {"MissingParameter.regionId", 0, "; set region"},
-};
-
-
-static const Advice *advicefor (emr_Str code) {
-  size_t i;
-  for (i = 0; i < sizeof(advices) / sizeof(advices[0]); i++)
-    if (begins(code, advices[i].code))
-      return &advices[i];
-  return NULL;
-}
-
-
-/* Pushes "; this machine's clock is 960 s behind the service's", or "". */
-static void pushskew (lua_State *L, const emr_Reply *r) {
-  emr_Str v;
-  double then = emr_head_find(r->head, "date", 0, &v) ? emr_http_date(v) : -1;
-  double skew = then >= 0 ? then - emr_wallclock() : 0;
-  if (fabs(skew) > 60 && fabs(skew) < INT_MAX)
-    lua_pushfstring(L, "; this machine's clock is %d s %s the service's",
-                    (int)fabs(skew), skew < 0 ? "ahead of" : "behind");
-  else
-    lua_pushliteral(L, "");
-}
-
-
-static void pushadvice (lua_State *L, const emr_Operation *op, const emr_Reply *r,
-                        emr_Str code) {
-  const Advice *a = advicefor(code);
-  if (begins(code, "InvalidTimeStamp"))
-    pushskew(L, r);
-  else if (op != NULL && (begins(code, "Forbidden.RAM") || begins(code, "NoPermission")))
-    lua_pushfstring(L, "; the RAM policy must allow %s:%s", op->product.s, op->name.s);
-  else
-    lua_pushstring(L, a != NULL ? a->text : "");
-}
-
-
 /* Whether the words quote what was signed, under whatever code. */
 static int quotes (emr_Str message) {
   const char *end = message.s + message.n;
@@ -319,14 +264,43 @@ static int quotes (emr_Str message) {
 }
 
 
-static void pushwords (lua_State *L, const emr_Reply *r, const Said *said) {
-  const Advice *a = advicefor(said->code);
-  if ((a != NULL && a->replaces) || quotes(said->message))
-    lua_pushliteral(L, "");
-  else if (said->message.n > 0)
-    emr_pushclean(L, said->message, TEXT_MAX, r->http);
+/* Pushes what the service says in at most `max` bytes; nothing where the advice
+** stands for it. */
+static void pushwords (lua_State *L, const emr_Reply *r, const Said *said, size_t max) {
+  emr_Str text = said->message;
+  while (text.n > 0 && (text.s[text.n - 1] == '.' || text.s[text.n - 1] == ' '))
+    text.n--;
+  if (quotes(text))
+    text = EMR_STR("the service quotes what was signed");
+  else if (text.n == 0)
+    text = EMR_STR("the service gave no message");
+  emr_pushclean(L, text, max < TEXT_MAX ? max : TEXT_MAX, r->http);
+}
+
+
+/* Pushes what was asked, what the service says of it, what to do about it, and
+** where to find it: four parts, of which the second gives way to the others. */
+static void pushstory (lua_State *L, const emr_Operation *op, const emr_Reply *r,
+                       const Said *said, const char *code, emr_Str id) {
+  const emr_Advice *a = emr_advice(said->code, r->status);
+  size_t taken;
+  int i;
+  lua_pushfstring(L, code != NULL ? "%s: %s: " : "%s: ", nameof(r), code);
+  lua_pushstring(L, a != NULL && !a->replaces ? "; " : "");
+  if (a != NULL) {
+    emr_pushadvice(L, a, op, r);
+    lua_concat(L, 2);
+  }
+  pushwhere(L, r, id);
+  for (i = -3, taken = 0; i < 0; i++)
+    taken += emr_tostr(L, i).n;
+  if (a == NULL || !a->replaces) {
+    pushwords(L, r, said, taken < EMR_MESSAGE_MAX ? EMR_MESSAGE_MAX - taken : 0);
+    lua_insert(L, -3);
+    lua_concat(L, 4);
+  }
   else
-    lua_pushliteral(L, "the service gave no message");
+    lua_concat(L, 3);
 }
 
 
@@ -345,14 +319,7 @@ static int failservice (lua_State *L, const emr_Operation *op, const emr_Reply *
     emr_pushclean(L, said->code, CODE_MAX, r->http);
     f.code = lua_tostring(L, -1);
   }
-  if (f.code != NULL)
-    lua_pushfstring(L, "%s: %s: ", nameof(r), f.code);
-  else
-    lua_pushfstring(L, "%s: ", nameof(r));
-  pushwords(L, r, said);
-  pushadvice(L, op, r, said->code);
-  pushwhere(L, r, f.request_id);
-  lua_concat(L, 4);
+  pushstory(L, op, r, said, f.code, f.request_id);
   f.kind = throttled ? "throttled" : "service";
   f.message = emr_tostr(L, -1);
   f.status = r->status;

@@ -107,49 +107,6 @@ static int outofmemory (lua_State *L, const emr_Plan *plan) {
 ** Ending
 ** =================================================================== */
 
-typedef struct Words {
-  const char *kind, *code;
-  const char *text;
-} Words;
-
-/* What happened, for a reader who has only the message. */
-static const Words words[] = {
-  {"network", "resolve", "the host name cannot be resolved; check region and endpoint"},
-  {"network", "connect", "cannot connect"},
-  {"network", "reset", "the connection broke before the reply was there"},
-  {"network", "truncated", "the reply ended too early"},
-  {"network", "proxy", "the proxy did not do its part"},
-  {"timeout", "connect", "no connection within the time that options.connect_timeout and "
-                         "timeout leave"},
-  {"timeout", "attempt", "no complete reply within options.timeout"},
-  {"tls", "verify", "the server's certificate cannot be trusted; for a CA of your own set "
-                    "options.ca_file"},
-  {"tls", "handshake", "the TLS handshake failed"},
-  {"tls", "ca", "the CA file cannot be used; options.ca_file sets it"},
-  {"tls", "client_cert", "the server wants a client certificate, or this one cannot be used; "
-                         "options.client_cert and client_key set it"},
-  {"protocol", "http", "what came is not a proper HTTP reply"},
-  {"protocol", "too_large", "the reply is larger than allowed (options.max_response_bytes; "
-                            "64 KiB or 256 lines of headers)"},
-  {"protocol", "encoding", "the reply is compressed, which was not asked for"},
-  {"memory", NULL, "out of memory"},
-};
-
-
-static int same (const char *a, const char *b) {
-  return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
-
-static const char *wordsfor (const emr_Reason *r) {
-  size_t i;
-  for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-    if (same(words[i].kind, r->kind) && same(words[i].code, r->code))
-      return words[i].text;
-  return "the transfer failed";
-}
-
-
 /* libcurl quotes a proxy URL that it cannot read, with the password in it. */
 static int istellable (const emr_Transfer *t) {
   return t->detail[0] != '\0' && strstr(t->detail, "Unsupported proxy") == NULL &&
@@ -162,15 +119,15 @@ static int pushfailure (lua_State *L, const Transfer *h) {
   emr_Failure f;
   memset(&f, 0, sizeof(f));
   if (istellable(t))
-    lua_pushfstring(L, "%s: %s: %s", nameof(h), wordsfor(&t->reason), t->detail);
+    lua_pushfstring(L, "%s: %s: %s", nameof(h), emr_words(&t->reason), t->detail);
   else
-    lua_pushfstring(L, "%s: %s", nameof(h), wordsfor(&t->reason));
+    lua_pushfstring(L, "%s: %s", nameof(h), emr_words(&t->reason));
   f.kind = t->reason.kind;
   f.code = t->reason.code;
   f.message = emr_tostr(L, -1);
   f.status = t->status;
   f.request_id = emr_requestid(&t->head);
-  f.final = same(f.code, "proxy") && t->status == 407;
+  f.final = t->status == 407 && f.code != NULL && strcmp(f.code, "proxy") == 0;
   f.http = &t->http;
   return emr_fail(L, &f);
 }

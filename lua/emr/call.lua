@@ -19,6 +19,13 @@ local SHORTEST = 0.05
 ---@field keys? emr.Credentials   those of the last attempt
 ---@field transfer? emr.Transfer  or `info`: the last attempt's
 
+-- Service errors about the key, told by how their codes begin: their reader has to know whose key
+-- that was.
+local ABOUT_KEY = {
+    "SignatureDoesNotMatch", "InvalidAccessKeyId", "InvalidSecurityToken", "MissingSecurityToken",
+    "Forbidden", "NoPermission",
+}
+
 local NONE = {}
 local NO_KEYS = { access_key_id = "none", access_key_secret = "none" }
 
@@ -61,6 +68,24 @@ local function judge_without_key(state, call)
     emr.prepare(call.operation, call.request, fill(state, call, NO_KEYS, call.timeout))
 end
 
+local function is_about_key(err)
+    for _, beginning in ipairs(ABOUT_KEY) do
+        if type(err.code) == "string" and err.code:sub(1, #beginning) == beginning then
+            return err.kind == "service"
+        end
+    end
+    return false
+end
+
+-- The failure of an attempt; one about the key also tells where that came from.
+local function with_source(keys, message, err)
+    if type(err) ~= "table" or not keys.source or not is_about_key(err) then
+        return nil, message, err
+    end
+    message = ("%s; the key is from: %s"):format(message, keys.source)
+    return failure(err.kind, err.code, message, err)
+end
+
 local function attempt(_, _, call)
     local state = call.state
     call.transfer, call.info = nil, nil
@@ -81,6 +106,9 @@ local function attempt(_, _, call)
     if state.skew.ahead then
         local info = exchange.info(call)
         state.skew:compare(info.verified and info.server_time)
+    end
+    if result == nil then
+        return with_source(keys, message, err)
     end
     return result, message, err
 end

@@ -93,8 +93,9 @@ local function run(world, argv)
     if not status then
         return worlds.failed(world, WHAT, stdout, stderr)
     elseif status ~= 0 then
+        local why = tostring(stderr):sub(1, SHOWN)
         return failure("credentials", "unavailable", ("%s: it ended with status %d: %s")
-            :format(WHAT, status, tostring(stderr):sub(1, SHOWN)))
+            :format(WHAT, status, why ~= "" and why or "it printed no reason"))
     end
     return stdout
 end
