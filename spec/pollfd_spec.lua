@@ -5,6 +5,7 @@ local socket = require "socket"
 
 local call = require "spec.support.call"
 local emulator = require "spec.support.emulator"
+local peer = require "spec.support.peer"
 
 local found, cqueues = pcall(require, "cqueues")
 
@@ -69,6 +70,24 @@ describe("the descriptor of all transfers", function()
         end
         assert(turns < 10, turns .. " turns for nothing")
         transfer:cancel()
+    end)
+
+    it("stays quiet when the server ends a kept connection", function()
+        local server = peer.new()
+        local connection
+        for _ = 1, 3 do
+            local transfer = call.start(server.url)
+            connection = connection or server:accept()
+            connection:request()
+            connection:send(peer.reply(peer.sample()))
+            assert.truthy(call.finish(transfer))
+        end
+        connection:close()
+        poll(0.1)  -- may tell of it, once
+        for _ = 1, 3 do
+            assert.is_false((poll(0.01)))
+        end
+        server:close()
     end)
 
     -- After a few steps for what libcurl tidies up, an event loop may sleep as long as it likes.

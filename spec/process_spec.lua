@@ -145,6 +145,38 @@ describe("after a fork", function()
         ]], { leaks = true }))
     end)
 
+    it("K1: a child that holds a connection which its parent has closed keeps nobody awake",
+        function()
+            child.printed("0\n", child.lua([[
+                local peer = require "spec.support.peer"
+                local process = require "process"
+                local server = peer.new()
+                local function serve(connection)
+                    local transfer = call.start(server.url)
+                    connection = connection or server:accept()
+                    connection:request()
+                    connection:send(peer.reply(peer.sample()))
+                    assert(call.finish(transfer))
+                    return connection
+                end
+                local connection = serve(serve(serve()))
+                local fifo = os.tmpname()
+                os.execute(("rm %s; mkfifo %s"):format(fifo, fifo))
+                local pid = process.fork()
+                if pid == 0 then
+                    io.open(fifo):close()  -- waits for the parent
+                    os.exit(0)
+                end
+                connection.socket:shutdown()  -- the child has this end, too
+                serve()
+                local ready = require("socket").select({ { getfd = emr.pollfd } }, nil, 0.05)
+                print(#ready)
+                io.open(fifo, "w"):close()
+                process.wait(pid)
+                os.remove(fifo)
+            ]], { leaks = true }))
+        end)
+
     it("G10: no nonce of the parent's comes again in its children", function()
         child.printed("400\n", child.lua([[
             local process = require "process"

@@ -124,7 +124,7 @@ static int onsocket (CURL *easy, curl_socket_t fd, int what, void *ud, void *p) 
     events |= EMR_WRITABLE;
   /* A socket that cannot be watched ends by its timeout. To say so to libcurl
   ** would end every transfer. */
-  emr_poller_set(e->poller, fd, events);
+  emr_sockets_watch(&e->sockets, fd, events);
   return 0;
 }
 
@@ -189,7 +189,7 @@ emr_Engine *emr_engine_new (emr_Signer *signer) {
   e->pid = getpid();
   e->due = e->fence = -1;
   e->signer = signer;
-  e->poller = emr_poller_new();
+  e->poller = e->sockets.poller = emr_poller_new();
   e->multi = curl_multi_init();
   e->share = curl_share_init();
   if (e->poller == NULL || e->multi == NULL || e->share == NULL || !configure(e)) {
@@ -536,6 +536,8 @@ static void turn (emr_Engine *e, int ms, double stop) {
   emr_Ready ready[READY_MAX];
   int running, i, n = emr_poller_wait(e->poller, ready, READY_MAX, ms);
   for (i = 0; i < n; i++) {
+    if (emr_sockets_isunwanted(&e->sockets, ready[i].fd))
+      continue;
     curl_multi_socket_action(e->multi, ready[i].fd, curlmask(ready[i].events), &running);
     if (emr_monotonic() > stop)
       break;

@@ -36,7 +36,7 @@ static int note (emr_Sockets *s, curl_socket_t fd) {
     s->list = list;
     s->n = n;
   }
-  s->list[fd].port = 0;
+  memset(&s->list[fd], 0, sizeof(*s->list));
   s->list[fd].isopen = identify(fd, &s->list[fd].id);
   return s->list[fd].isopen;
 }
@@ -59,11 +59,40 @@ curl_socket_t emr_sockets_open (void *ud, curlsocktype purpose, struct curl_sock
 }
 
 
+/* What a forked child has open, too, stays in the poller until it is told. */
 int emr_sockets_close (void *ud, curl_socket_t fd) {
   emr_Sockets *s = (emr_Sockets *)ud;
-  if ((size_t)fd < s->n)
-    s->list[fd].isopen = 0;
+  if ((size_t)fd < s->n) {
+    if (s->list[fd].watched != 0)
+      emr_poller_set(s->poller, fd, 0);
+    memset(&s->list[fd], 0, sizeof(*s->list));
+  }
   return close(fd);
+}
+
+
+/* A kept connection, which is wanted for reading now and then, stays in the
+** poller meanwhile. Of other sockets libcurl may close one without telling. */
+void emr_sockets_watch (emr_Sockets *s, curl_socket_t fd, int events) {
+  emr_Socket *e = (size_t)fd < s->n ? &s->list[fd] : NULL;
+  if (e != NULL) {
+    int stays = e->iskept && e->watched == EMR_READABLE;
+    e->isresting = stays && events == 0;
+    if (e->isresting || (stays && events == EMR_READABLE))
+      return;
+    e->watched = events;
+  }
+  emr_poller_set(s->poller, fd, events);
+}
+
+
+int emr_sockets_isunwanted (emr_Sockets *s, curl_socket_t fd) {
+  emr_Socket *e = (size_t)fd < s->n ? &s->list[fd] : NULL;
+  if (e == NULL || !e->isresting)
+    return 0;
+  e->isresting = e->watched = 0;
+  emr_poller_set(s->poller, fd, 0);
+  return 1;
 }
 
 
@@ -86,20 +115,28 @@ static int isreadable (curl_socket_t fd) {
 }
 
 
-int emr_sockets_isreadable (emr_Sockets *s, int port) {
-  size_t fd = s->byport[port % EMR_SOCKETS_PORTS];
-  if (fd < s->n && s->list[fd].port == port && isours(s, fd))
-    return isreadable((curl_socket_t)fd);
+/* Looks through all; s->n: there is none. */
+static size_t find (emr_Sockets *s, int port) {
+  size_t fd;
   for (fd = 0; fd < s->n; fd++) {
     emr_Socket *e = &s->list[fd];
     if (e->isopen && e->port == 0)
       e->port = localport((curl_socket_t)fd);
     if (e->port == port && isours(s, fd)) {
+      e->iskept = 1;
       s->byport[port % EMR_SOCKETS_PORTS] = (int)fd;
-      return isreadable((curl_socket_t)fd);
+      break;
     }
   }
-  return 0;
+  return fd;
+}
+
+
+int emr_sockets_isreadable (emr_Sockets *s, int port) {
+  size_t fd = (size_t)s->byport[port % EMR_SOCKETS_PORTS];
+  if (fd >= s->n || !s->list[fd].iskept || s->list[fd].port != port)
+    fd = find(s, port);
+  return fd < s->n && isreadable((curl_socket_t)fd);
 }
 
 
@@ -114,7 +151,7 @@ void emr_sockets_closeall (emr_Sockets *s) {
   size_t fd;
   for (fd = 0; fd < s->n; fd++)
     if (isours(s, fd))
-      emr_sockets_close(s, (curl_socket_t)fd);
+      close((int)fd);
 }
 
 

@@ -1,12 +1,14 @@
 /*
-** The sockets that libcurl has open for us, kept connections too: a forked
-** child has to close them without libcurl.
+** The sockets that libcurl has open for us, kept connections too: which of them
+** the poller watches, and what a forked child has to close without libcurl.
 */
 #ifndef EMR_SOCKETS_H
 #define EMR_SOCKETS_H
 
 #include <curl/curl.h>
 #include <sys/types.h>
+
+#include "poller.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -16,9 +18,13 @@ typedef struct emr_Socket {
   int isopen;
   ino_t id;  /* what the descriptor stood for */
   int port;  /* its local one; 0: not asked for yet */
+  int iskept;  /* it served again: a connection, whose end libcurl will tell */
+  int watched;  /* the events that the poller looks for */
+  int isresting;  /* though nobody wants them now */
 } emr_Socket;
 
 typedef struct emr_Sockets {
+  emr_Poller *poller;  /* not owned */
   emr_Socket *list;  /* by descriptor */
   size_t n;
   int byport[EMR_SOCKETS_PORTS];  /* a guess: the descriptor of a local port */
@@ -29,6 +35,13 @@ typedef struct emr_Sockets {
 curl_socket_t emr_sockets_open (void *ud, curlsocktype purpose, struct curl_sockaddr *a);
 int emr_sockets_close (void *ud, curl_socket_t fd);
 
+/* Has the poller look for `events` on any socket of libcurl's; 0: for none. */
+void emr_sockets_watch (emr_Sockets *s, curl_socket_t fd, int events);
+
+/* Whether nobody wants to know that the socket is ready. It is watched no more
+** then. */
+int emr_sockets_isunwanted (emr_Sockets *s, curl_socket_t fd);
+
 /* Whether bytes wait to be read on the socket with that local port. (libcurl
 ** tells a callback the port of a connection, not its descriptor.) */
 int emr_sockets_isreadable (emr_Sockets *s, int port);
@@ -37,6 +50,7 @@ int emr_sockets_isreadable (emr_Sockets *s, int port);
 ** it again. */
 void emr_sockets_retire (curl_socket_t fd);
 
+/* For a forked child: the poller, which is its parent's too, is let be. */
 void emr_sockets_closeall (emr_Sockets *s);
 void emr_sockets_free (emr_Sockets *s);
 
