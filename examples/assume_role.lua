@@ -4,11 +4,10 @@
 --
 -- The role's key is kept and renewed before it is over, so a daemon may keep such a client for
 -- weeks. EMR_STS_ENDPOINT leads to another server for the role; so does EMR_ENDPOINT, since the
--- emulator is both. Where keys, region and server come from: examples/connect.lua.
+-- emulator is both. Keys and region come from where the vendor's tools look for them.
 -- Exit status: 0, or 1 when a call failed, or 2 when an argument is missing.
 
 local emr = require "emr"
-local connect = dofile((arg[0]:match("^.*/") or "") .. "connect.lua")
 
 local role, workspace, cluster = arg[1], arg[2], arg[3]
 if not cluster then
@@ -16,7 +15,9 @@ if not cluster then
     os.exit(2)
 end
 
-local client = connect {
+local client = emr.client.new {
+    endpoint = os.getenv "EMR_ENDPOINT",  -- `make emulator` sets these two;
+    ca_file = os.getenv "EMR_CA_FILE",  -- nil is the real cloud
     credentials = emr.credentials.assume_role {
         source = emr.credentials.default {},
         role_arn = role,

@@ -2,10 +2,10 @@
 --
 --     lua5.4 examples/list_session_clusters.lua WORKSPACE [PAGE_SIZE]
 --
--- Where keys, region and server come from: examples/connect.lua.
+-- Keys and region come from where the vendor's tools look for them.
 -- Exit status: 0, or 1 when a call failed, or 2 when an argument is missing.
 
-local connect = dofile((arg[0]:match("^.*/") or "") .. "connect.lua")
+local emr = require "emr"
 
 local workspace, size = arg[1], tonumber(arg[2] or 20)
 if not workspace or not size then
@@ -13,8 +13,12 @@ if not workspace or not size then
     os.exit(2)
 end
 
+local client = emr.client.new {
+    endpoint = os.getenv "EMR_ENDPOINT",  -- `make emulator` sets these two;
+    ca_file = os.getenv "EMR_CA_FILE",  -- nil is the real cloud
+}
 local count = 0
-for cluster, message in connect():items("ListSessionClusters", {
+for cluster, message in client:items("ListSessionClusters", {
     workspaceId = workspace,
     maxResults = size,
 }) do

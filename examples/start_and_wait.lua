@@ -3,11 +3,11 @@
 --     lua5.4 examples/start_and_wait.lua WORKSPACE CLUSTER [SECONDS]
 --
 -- Waits 600 seconds unless told otherwise. Running it twice does no harm: what runs or is on its
--- way is not started again. Where keys, region and server come from: examples/connect.lua.
+-- way is not started again. Keys and region come from where the vendor's tools look for them.
 -- Exit status: 0 when it runs, 1 when it cannot get there or a call failed for good, 2 when an
 -- argument is missing, 3 when the time was over.
 
-local connect = dofile((arg[0]:match("^.*/") or "") .. "connect.lua")
+local emr = require "emr"
 
 local workspace, cluster, seconds = arg[1], arg[2], tonumber(arg[3] or 600)
 if not cluster or not seconds then
@@ -15,7 +15,9 @@ if not cluster or not seconds then
     os.exit(2)
 end
 
-local client = connect {
+local client = emr.client.new {
+    endpoint = os.getenv "EMR_ENDPOINT",  -- `make emulator` sets these two;
+    ca_file = os.getenv "EMR_CA_FILE",  -- nil is the real cloud
     on_attempt = function(info)  -- each request, as it is answered
         io.stderr:write(("  %s, attempt %d: %s\n"):format(info.operation, info.attempt,
             info.code or info.kind or info.status))

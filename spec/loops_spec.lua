@@ -3,27 +3,9 @@
 
 local emr = require "emr"
 local emulator = require "spec.support.emulator"
+local example = require "spec.support.example"
 
 local IDS = { workspaceId = "w-1", sessionClusterId = "s-1" }
-
-local function interpreter()
-    local i = 0
-    while arg[i - 1] do
-        i = i - 1
-    end
-    return arg[i]
-end
-
-local function run_example(name, emu, arguments)
-    local pipe = assert(io.popen(([[
-        EMR_ENDPOINT=%s ALIBABA_CLOUD_ACCESS_KEY_ID=%s ALIBABA_CLOUD_ACCESS_KEY_SECRET=%s \
-        LUA_PATH='%s' LUA_CPATH='%s' %s examples/%s.lua %s 2>&1; echo "status $?"]]):format(
-        emu.http, emu.access_key_id, emu.access_key_secret, package.path, package.cpath,
-        interpreter(), name, arguments)))
-    local output = pipe:read("*a")
-    pipe:close()
-    return output
-end
 
 -- run(f) runs f in a coroutine of a fresh loop until the loop has nothing left to do; beside(f)
 -- adds another coroutine to the running loop; pause(seconds) is the loop's own sleep.
@@ -217,12 +199,9 @@ for name, new_loop in pairs(loops) do
             for _, id in ipairs { "s-2", "s-3" } do
                 emu:cluster { workspaceId = "w-1", sessionClusterId = id, states = { "Running" } }
             end
-            local output = run_example(name, emu, "w-1 s-2 s-3")
-            assert.truthy(output:find("s-2 is Running\n", 1, true), output)
-            assert.truthy(output:find("s-3 is Running\n", 1, true), output)
-            assert.truthy(output:find("2 to go\n", 1, true), output)
-            assert.truthy(output:find("\nstatus 0\n$"), output)
-            assert.truthy(run_example(name, emu, "w-1"):find("^usage: .*status 2\n$"))
+            local result = example.check("s-2 is Running\n", 0, emu, name, { "w-1", "s-2", "s-3" })
+            assert.truthy(result.out:find("s-3 is Running\n", 1, true))
+            assert.truthy(result.err:find("2 to go\n", 1, true))
         end)
 
         if name == "cqueues" then  -- a libuv loop is one that cannot be dropped

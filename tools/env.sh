@@ -50,7 +50,7 @@ choose_nginx() {  # the caller's, the one that install-packages unpacked, or the
 
 use_this_tree() {  # and nothing of the caller's own cloud settings
   unset $(env | sed -n 's/^\(LUA_C*PATH_5_[0-9]\|LUA_INIT[_0-9]*\|ALIBABA_CLOUD_[A-Z_]*\)=.*/\1/p') \
-    EMR_ENDPOINT EMR_CA_FILE EMR_REGION \
+    EMR_ENDPOINT EMR_CA_FILE \
     http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY
   # a credential chain that is run to its end must not ask the network for an instance's keys
   export ALIBABA_CLOUD_ECS_METADATA_DISABLED=true

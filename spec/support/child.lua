@@ -37,7 +37,7 @@ end
 
 
 --- The interpreter of this process, and what the Makefile calls it.
-local function interpreter()
+function M.interpreter()
     local i = 0
     while arg[i - 1] do
         i = i - 1
@@ -66,7 +66,7 @@ local function compiled(name, target, flags)
         file:close()
         return path
     end
-    local _, lua = interpreter()
+    local _, lua = M.interpreter()
     local script = ([[
         LUA=%s; . tools/env.sh; package=$(lua_package)
         include=${LUA_INCDIR:+-I$LUA_INCDIR}
@@ -107,7 +107,7 @@ end
 --- Runs Lua text that has `emr`, `call`, and the emulator's HTTP and HTTPS. Settings: env (a map),
 --- preload (with process.c in front of the C library), leaks (it may lose memory at its end).
 function M.lua(text, settings)
-    return M.run(("%s %s %s"):format(environment(settings or {}), quoted((interpreter())),
+    return M.run(("%s %s %s"):format(environment(settings or {}), quoted((M.interpreter())),
         quoted(script(text))))
 end
 
