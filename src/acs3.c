@@ -27,6 +27,10 @@ struct emr_Signer {
 static const char lowerhex[] = "0123456789abcdef";
 static const char upperhex[] = "0123456789ABCDEF";
 
+/* The digest of no bytes at all, which is what most requests have for a body. */
+static const char nothing[] =
+  "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
 
 /* {==================================================================
 ** Percent-encoding
@@ -100,9 +104,14 @@ static void tohex (const unsigned char *bytes, char hex[EMR_HEX_SHA256]) {
 
 int emr_acs3_sha256 (emr_Signer *s, emr_Str data, char hex[EMR_HEX_SHA256]) {
   unsigned char out[SHA256_BYTES];
-  int ok = EVP_DigestInit_ex2(s->digest, s->md, NULL) &&
-           EVP_DigestUpdate(s->digest, data.s, data.n) &&
-           EVP_DigestFinal_ex(s->digest, out, NULL);
+  int ok;
+  if (data.n == 0) {
+    memcpy(hex, nothing, EMR_HEX_SHA256);
+    return 1;
+  }
+  ok = EVP_DigestInit_ex2(s->digest, s->md, NULL) &&
+       EVP_DigestUpdate(s->digest, data.s, data.n) &&
+       EVP_DigestFinal_ex(s->digest, out, NULL);
   if (ok)
     tohex(out, hex);
   else

@@ -8,8 +8,6 @@
 #include "version.h"
 
 #define USER_AGENT "emr/" EMR_VERSION
-#define HASH_OF_NOTHING \
-  "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
 static void fillpath (const emr_Plan *plan, emr_Buffer *b) {
@@ -59,8 +57,6 @@ static void fillurl (const emr_Plan *plan, emr_Http *h) {
 
 static int fillhash (const emr_Plan *plan, emr_Http *h, emr_Signer *signer) {
   char hash[EMR_HEX_SHA256];
-  if (!plan->hasbody)
-    return emr_http_header(h, EMR_STR("x-acs-content-sha256"), EMR_STR(HASH_OF_NOTHING));
   return emr_acs3_sha256(signer, plan->body, hash) &&
          emr_http_header(h, EMR_STR("x-acs-content-sha256"), emr_str(hash, sizeof(hash)));
 }
