@@ -221,6 +221,8 @@ describe("a reply", function()
         end
         fails("E13", "protocol", "http", "nul_in_header")
         fails("E13", "protocol", "http", "no_colon")
+        -- libcurl 7.83 to 8.0 writes to freed memory here when the handle was used before
+        fails("E13", "protocol", "http", "folded_first")
     end)
 
     describe("that wants more than an answer", function()

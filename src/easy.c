@@ -45,17 +45,49 @@ static size_t onbody (char *p, size_t size, size_t n, void *ud) {
 }
 
 
+/* Whether the next line is the first one after a status line. */
+static int isfirst (const emr_Transfer *t) {
+  return t->inhead && t->head.n == 0;
+}
+
+
+/* libcurl 7.83 to 8.0 takes a first line that begins with a blank for the rest of
+** the last header of an earlier reply on the handle, and writes to the memory that
+** this one had (curl's pull request 11103). What it shows to this callback is what
+** it works on next: the line is made one that onheader refuses. */
+static int ondebug (CURL *easy, curl_infotype type, char *p, size_t n, void *ud) {
+  (void)easy;
+  if (type == CURLINFO_HEADER_IN && n > 0 && isfirst((const emr_Transfer *)ud) &&
+      (p[0] == ' ' || p[0] == '\t'))
+    p[0] = ':';
+  return 0;
+}
+
+
+/* Has libcurl call ondebug, or no longer. */
+static void watchline (emr_Transfer *t, long on) {
+  if (t->lingers)
+    (void)set(CURLOPT_VERBOSE, on);
+}
+
+
 /* Keeps the head of the last reply: an interim one (100, 103) is forgotten
 ** when the next status line comes. Trailers are counted, not kept. */
 static size_t onheader (char *p, size_t size, size_t n, void *ud) {
   emr_Transfer *t = (emr_Transfer *)ud;
+  int first = isfirst(t);
   (void)size;
   if (++t->nlines > LINES_MAX || n > LINE_MAX_ || n > HEAD_MAX - t->head.n)
     return stop(t, "protocol", "too_large");
+  if (first)
+    watchline(t, 0);
   if (!t->inhead && n >= 5 && memcmp(p, "HTTP/", 5) == 0) {
     t->inhead = 1;
     t->head.n = 0;
+    watchline(t, 1);
   }
+  else if (first && (p[0] == ' ' || p[0] == '\t' || p[0] == ':'))
+    return stop(t, "protocol", "http");
   else if (p[0] == '\r' || p[0] == '\n') {
     t->inhead = 0;
     if (!emr_head_isplain(&t->head))
@@ -157,6 +189,7 @@ static int setconstants (emr_Transfer *t, emr_Sockets *sockets) {
     set(CURLOPT_ERRORBUFFER, t->detail) &&
     set(CURLOPT_WRITEFUNCTION, onbody) && set(CURLOPT_WRITEDATA, t) &&
     set(CURLOPT_HEADERFUNCTION, onheader) && set(CURLOPT_HEADERDATA, t) &&
+    set(CURLOPT_DEBUGFUNCTION, ondebug) && set(CURLOPT_DEBUGDATA, t) &&
     set(CURLOPT_OPENSOCKETFUNCTION, emr_sockets_open) &&
     set(CURLOPT_OPENSOCKETDATA, sockets) &&
     set(CURLOPT_CLOSESOCKETFUNCTION, emr_sockets_close) &&
@@ -188,10 +221,12 @@ static void freestring (char *s) {
 
 
 int emr_easy_open (emr_Transfer *t, CURLSH *share, emr_Sockets *sockets) {
+  const curl_version_info_data *libcurl = curl_version_info(CURLVERSION_NOW);
   t->sockets = sockets;
   t->easy = curl_easy_init();
+  t->lingers = libcurl->version_num >= 0x075300 && libcurl->version_num < 0x080100;
   /* libcurl keeps a parsed CA file only where no CA directory is set */
-  t->defaultca = curl_version_info(CURLVERSION_NOW)->cainfo;
+  t->defaultca = libcurl->cainfo;
   return t->easy != NULL && setconstants(t, sockets) && setnewer(t) &&
          setontls(t) && set(CURLOPT_SHARE, share) &&
          (t->defaultca == NULL || set(CURLOPT_CAPATH, NULL));

@@ -66,6 +66,7 @@ typedef struct emr_Transfer {
   int asked;  /* the server asked for a client certificate */
   int spoiled;  /* `easy` is in a state nobody knows: not for the pool */
   int usesproxy;
+  int lingers;  /* its libcurl needs ondebug */
   int inhead;  /* between a status line and the blank line after it */
   const char *defaultca;  /* libcurl's own CA file, or NULL */
   char *applied[EMR_EASY_STRINGS];  /* the string options that `easy` has */

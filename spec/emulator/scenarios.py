@@ -55,6 +55,7 @@ REPLIES = {
     "no_reason": lambda a: status_line(b"HTTP/1.1 200"),
     "status": lambda a: status_line(b"HTTP/1.1 " + str(a.get("code", "99")).encode() + b" Odd"),
     "lf_only": lambda a: head().replace(b"\r\n", b"\n") + BODY,
+    "folded_first": lambda a: with_header(b" X-Folded: one"),
     "folded": lambda a: with_header(b"X-Folded: one\r\n two"),
     "no_colon": lambda a: with_header(b"this line has no colon"),
     "nul_in_header": lambda a: with_header(b"X-Nul: a\0b"),
