@@ -337,6 +337,11 @@ static long days (int y, int m, int d) {
 }
 
 
+static long daysin (int y, int m) {
+  return days(y + m / 12, m % 12 + 1, 1) - days(y, m, 1);
+}
+
+
 static int number (const char *s, int n) {
   int i, v = 0;
   for (i = 0; i < n; i++) {
@@ -348,13 +353,13 @@ static int number (const char *s, int n) {
 }
 
 
-static int month (const char *s) {
-  static const char names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+/* Which of `names`, of three letters each, stands at `s`, from 1; or 0. */
+static int name (const char *s, const char *names) {
   int i;
-  for (i = 0; i < 12; i++)
+  for (i = 0; names[3 * i] != '\0'; i++)
     if (memcmp(names + 3 * i, s, 3) == 0)
       return i + 1;
-  return -1;
+  return 0;
 }
 
 
@@ -366,12 +371,13 @@ double emr_http_date (emr_Str t) {
       t.s[7] != ' ' || t.s[11] != ' ' || t.s[16] != ' ' || t.s[19] != ':' || t.s[22] != ':')
     return -1;
   d = number(t.s + 5, 2);
-  m = month(t.s + 8);
+  m = name(t.s + 8, "JanFebMarAprMayJunJulAugSepOctNovDec");
   y = number(t.s + 12, 4);
   hh = number(t.s + 17, 2);
   mm = number(t.s + 20, 2);
   ss = number(t.s + 23, 2);
-  if (d < 1 || d > 31 || m < 0 || y < 1970 || hh < 0 || hh > 23 || mm < 0 || mm > 59 ||
+  if (name(t.s, "MonTueWedThuFriSatSun") == 0 || m == 0 || y < 1970 ||
+      d < 1 || d > daysin(y, m) || hh < 0 || hh > 23 || mm < 0 || mm > 59 ||
       ss < 0 || ss > 60)
     return -1;
   return (double)days(y, m, d) * 86400.0 + hh * 3600.0 + mm * 60.0 + ss;

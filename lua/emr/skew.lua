@@ -49,6 +49,7 @@ end
 
 local M = {}
 
+local DAYS = { Mon = 1, Tue = 2, Wed = 3, Thu = 4, Fri = 5, Sat = 6, Sun = 7 }
 local MONTHS = {}
 for i, name in ipairs { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
     "Nov", "Dec" } do
@@ -62,8 +63,9 @@ function M.parse_date(text)
     if type(text) ~= "string" then
         return nil
     end
-    local day, month, year, time = text:match "^%a+, (%d%d) (%a+) (%d%d%d%d) (%d%d:%d%d:%d%d) GMT$"
-    month = MONTHS[month or ""]
+    local name, day, month, year, time = text:match(
+        "^(%a%a%a), (%d%d) (%a+) (%d%d%d%d) (%d%d:%d%d:%d%d) GMT$")
+    month = DAYS[name or ""] and MONTHS[month]
     return month and expiry.parse(("%s-%s-%sT%sZ"):format(year, month, day, time))
 end
 
