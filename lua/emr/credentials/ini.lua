@@ -145,7 +145,7 @@ local function read(world, settings, warn)
     local fetch = TYPES[(section.type or ""):lower()]
     if not fetch then
         return malformed(path, ("section [%s]: type '%s' is not supported (%s are)")
-            :format(name, section.type or "", SUPPORTED))
+            :format(name, text.shown(section.type), SUPPORTED))
     end
     local found, message
     found, message, err = fetch(world, ("%s %s [%s]"):format(WHAT, path, name), section)

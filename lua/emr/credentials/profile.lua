@@ -243,7 +243,7 @@ function resolve(reading, name)
     local fetch = MODES[(profile.mode or ""):lower()]
     if not fetch then
         return malformed(path, ("profile '%s': mode '%s' is not supported (%s are)")
-            :format(name, profile.mode or "", SUPPORTED))
+            :format(name, text.shown(profile.mode), SUPPORTED))
     end
     return fetch(reading, ("%s '%s' in %s"):format(WHAT, name, path), profile)
 end

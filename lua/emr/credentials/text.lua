@@ -81,6 +81,15 @@ function M.form(fields)
     return table.concat(parts, "&")
 end
 
+--- A word out of a credential file, for a message that complains of it; what is no plain word might
+-- be a key that stands in the wrong place.
+---@param word string?
+---@return string
+function M.shown(word)
+    word = word or ""
+    return #word <= 24 and word:find "^[%a_]*$" and word or "..."
+end
+
 --- `text` with every occurrence of a secret taken out, for messages that quote a server.
 ---@param text string
 ---@param secret string?
