@@ -104,6 +104,19 @@ $(BUILD)/lua: tools/lua.c Makefile
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -Wl,-E -o $@ $< $(shell \
 	  LUA=$(LUA); . tools/env.sh; $(PKG_CONFIG) --libs "$$(lua_package)")
 
+# libFuzzer's own main drives spec/fuzz/main.c, with src/ linked in.
+FUZZ_FLAGS = -g -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
+  -fno-sanitize-recover=undefined
+fuzz: SECONDS = 60
+fuzz: ## libFuzzer with the sanitizers; SECONDS=60 for each target, TARGET=decode: only that one (spec/fuzz)
+	@LUA=5.4 LUA_INCDIR= tools/install-packages build demo test fuzz
+	@$(MAKE) --no-print-directory LUA=5.4 LUA_INCDIR= BUILD=build/fuzz CC=clang CFLAGS='$(FUZZ_FLAGS)' build/fuzz/fuzz
+	@LUA=5.4; $(IN_TREE) spec/fuzz/run $(SECONDS) $(TARGET)
+
+build/fuzz/fuzz: $(OBJECTS) spec/fuzz/main.c
+	$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -Wl,-E -o $@ $^ $(LIBS) $(shell \
+	  LUA=$(LUA); . tools/env.sh; $(PKG_CONFIG) --libs "$$(lua_package)")
+
 valgrind: RUN = valgrind -q --keep-debuginfo=yes --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite
 valgrind: ## the specs under valgrind (slow)
 	@tools/install-packages build demo test valgrind

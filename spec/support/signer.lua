@@ -22,6 +22,11 @@ function M.sha256(data)
 end
 
 
+function M.hmac_sha256(secret, text)
+    return hex(hmac.new(secret, "sha256"):final(text))
+end
+
+
 function M.escape(text)
     return (text:gsub("[^A-Za-z0-9_.~-]", function(c)
         return ("%%%02X"):format(c:byte())
@@ -74,7 +79,7 @@ function M.sign(request, key, names)
     local canonical = table.concat({ request.method, request.path, request.query,
         table.concat(lines), signed, M.sha256(request.body) }, "\n")
     local text = "ACS3-HMAC-SHA256\n" .. M.sha256(canonical)
-    local signature = hex(hmac.new(key.access_key_secret, "sha256"):final(text))
+    local signature = M.hmac_sha256(key.access_key_secret, text)
     request.headers.authorization = "ACS3-HMAC-SHA256 Credential=" .. key.access_key_id
         .. ",SignedHeaders=" .. signed .. ",Signature=" .. signature
     return request
