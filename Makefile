@@ -80,6 +80,9 @@ test-all: ## the specs under every Lua that is on this machine
 	echo "tested: $(FOUND_LUAS); not on this machine: $(or $(filter-out $(FOUND_LUAS),$(LUAS)),none)"; \
 	[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 
+reference: ## REFERENCE.md and lua/emr/types/operations.lua, from the annotations and the catalogue
+	@$(IN_TREE) "$$(lua_program)" tools/reference.lua
+
 lint: ## luacheck, cppcheck, clang-tidy, and gcc and clang with -Werror for every Lua on this machine
 	@tools/install-packages build lint
 	luacheck --quiet .
@@ -161,5 +164,5 @@ clean: ## remove build/
 help: ## this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 
-.PHONY: all packages demo demo-nginx module-for-nginx emulator test test-all lint asan valgrind bench bench-growth \
+.PHONY: all packages reference demo demo-nginx module-for-nginx emulator test test-all lint asan valgrind bench bench-growth \
   bench-nginx bench-check bench-record install uninstall clean help

@@ -91,6 +91,8 @@ build = {
         ["emr.retry"] = "lua/emr/retry.lua",
         ["emr.settings"] = "lua/emr/settings.lua",
         ["emr.skew"] = "lua/emr/skew.lua",
+        ["emr.types"] = "lua/emr/types.lua",
+        ["emr.types.operations"] = "lua/emr/types/operations.lua",
         ["emr.waiter"] = "lua/emr/waiter.lua",
     },
 }

@@ -13,11 +13,6 @@ local emr = require "emr"
 local options = require "emr.options"
 local sleepers = require "emr.await.sleepers"
 
----@class emr.Transfer     what emr.start returns
----@field result fun(self): ...          nothing while it runs, then what the call returns
----@field info fun(self): table          {status, request_id, server_time, verified, ...}
----@field cancel fun(self)
-
 ---@class emr.Await
 ---@field sleep fun(seconds: number): nil, string?, emr.Error?
 ---@field wait fun(transfer: emr.Transfer, seconds: number): nil, string?, emr.Error?
@@ -159,6 +154,7 @@ local function never()
     return false
 end
 
+---@class emr.await
 local M = {
     -- Not so on PUC 5.1: there no yield crosses pcall or a `for` iterator.
     yields_anywhere = rawget(_G, "jit") ~= nil or _VERSION ~= "Lua 5.1",

@@ -29,17 +29,7 @@ local SHARED = { "ca_file", "ca_path", "user_agent", "blocking" }
 -- own callbacks refer to, on 5.1.)
 local STATE = {}
 
----@alias emr.Method fun(self: emr.Client, request: table, given?: table):
----  table?, string?, emr.Error?
-
----@class emr.Client
----@field create_session_cluster emr.Method
----@field get_session_cluster emr.Method
----@field list_session_clusters emr.Method
----@field start_session_cluster emr.Method
----@field stop_session_cluster emr.Method
----@field wait_session_cluster emr.StateWait             waits until it is in a state
----@field start_and_wait_session_cluster emr.StateWait   the same; starts it first if it is down
+---@class emr.Client   its operations are in types/operations.lua
 local methods = {}
 local Client = { __name = "emr.Client", __index = methods }
 
@@ -76,9 +66,9 @@ local function lookup(name)
 end
 
 --- Any operation of the catalogue, by its name: `client:call("GetSessionCluster", {...})`.
----@param name string|emr.Operation   or a descriptor of your own
+---@param name emr.OperationName|emr.Operation   or a descriptor of your own
 ---@param request table               the API's own names
----@param given? table                {timeout, deadline, retry, headers, on_attempt} for this call
+---@param given? emr.CallOptions
 ---@return table? response            shaped like the JSON
 ---@return string? message
 ---@return emr.Error? err             with `attempts`
@@ -101,9 +91,9 @@ end
 
 --- The pages of a list: `for page, message, err in client:pages("ListSessionClusters", {...}) do`.
 -- A failure is yielded once as `false, message, err`, then the loop ends.
----@param name string
+---@param name emr.OperationName|emr.Operation
 ---@param request table
----@param given? table   as for `call`, for each page
+---@param given? emr.CallOptions   for each page
 ---@return fun(): table|false|nil, string?, emr.Error?
 function methods:pages(name, request, given)
     local ask, operation = walker(self, "pages", name, request, given)
@@ -111,23 +101,23 @@ function methods:pages(name, request, given)
 end
 
 --- The items of all pages, one by one; as `pages`.
----@param name string
+---@param name emr.OperationName|emr.Operation
 ---@param request table
----@param given? table
+---@param given? emr.CallOptions
 ---@return fun(): any, string?, emr.Error?
 function methods:items(name, request, given)
     local ask, operation = walker(self, "items", name, request, given)
     return paginate.items(ask, operation, request)
 end
 
----@alias emr.StateWait fun(self: emr.Client, request: table, given: emr.StateOptions): ...
+---@class emr.StateOptions: emr.ClientWaitOptions
+---@field state? string|string[]    wanted, in any letter case; default: ready, as "Running"
 
----@class emr.StateOptions: emr.WaitOptions
----@field state? string|string[]    wanted; "Running"
+---@class emr.ClientWaitOptions: emr.WaitOptions
 ---@field deadline? number          seconds for one poll, its retries included
 ---@field retry? emr.RetryNumbers|false
 ---@field headers? table<string, string>
----@field on_attempt? fun(info: table)
+---@field on_attempt? fun(info: emr.AttemptInfo)
 
 local WAIT_RULES = {}
 local WAIT_OPTIONS = {
@@ -171,8 +161,7 @@ end
 --- Waits until a resource is in a state; which, and how to ask, is data.
 ---@param what emr.Waiter
 ---@param request table              for the waiter's operation
----@param given emr.WaitOptions      `timeout` is required; also `deadline` (of one poll), `retry`,
----  `headers` and `on_attempt`
+---@param given emr.ClientWaitOptions   `timeout` is required
 ---@return table? response           the last one
 ---@return emr.WaitInfo|string info  {polls, elapsed, states}, or the message
 ---@return emr.Error? err            with `last`, `state`, `reason`, `polls`, `elapsed`
@@ -274,9 +263,11 @@ end
 -- raised again.
 ---@param list (table|fun(): any, string?, emr.Error?)[]   an entry is {name, request [, options]}
 ---@param given? {concurrency: integer?}   how many at a time; 64
----@return table results   results[i] is the response of entry i, or false
----@return table errors    then errors[i] says why: the err, or what message there was. Where
----  waiting is impossible, all returns nil, message, err
+---@return table? results   results[i] is the response of entry i, or false; nil where waiting is
+---  impossible
+---@return table|string errors   then errors[i] says why: the err, or what message there was; or the
+---  message
+---@return emr.Error? err
 function methods:all(list, given)
     local state = open(self, "all")
     if type(list) ~= "table" then
@@ -382,6 +373,7 @@ for name, operation in pairs(operations) do
     end
 end
 
+---@class emr.client
 local M = {}
 
 --- A client. Making one does no I/O; connections are shared by all clients of a Lua state.

@@ -26,6 +26,7 @@ local profile = require "emr.credentials.profile"
 local sts = require "emr.credentials.sts"
 local uri = require "emr.credentials.uri"
 
+---@class emr.credentials
 local M = {}
 
 local STATIC_RULES = {}
@@ -54,64 +55,57 @@ end
 
 --- `ALIBABA_CLOUD_ACCESS_KEY_ID`, `ALIBABA_CLOUD_ACCESS_KEY_SECRET` and, for an STS key,
 -- `ALIBABA_CLOUD_SECURITY_TOKEN`.
----@param given? {}
----@return emr.Provider
+---@type fun(given?: {}): emr.Provider
 M.environment = environment.environment
 
 --- A role taken on with the token of an identity provider (`AssumeRoleWithOIDC`), as pods in
 -- Kubernetes do. The token's file is read each time. What is not given comes from
 -- `ALIBABA_CLOUD_ROLE_ARN`, `ALIBABA_CLOUD_OIDC_PROVIDER_ARN`, `ALIBABA_CLOUD_OIDC_TOKEN_FILE`
 -- and `ALIBABA_CLOUD_ROLE_SESSION_NAME`.
----@param given? emr.RoleSettings
----@return emr.Provider
+---@type fun(given?: emr.RoleSettings): emr.Provider
 M.oidc = sts.oidc
 
 --- A profile of the vendor's CLI (`aliyun configure`), of the modes AK, StsToken, RamRoleArn,
 -- ChainableRamRoleArn, EcsRamRole, OIDC, External, CredentialsURI, CloudSSO and OAuth. The file
 -- is only read; a CloudSSO or OAuth login that is over is code `expired`.
----@param given? {file: string?, name: string?}
----@return emr.Provider
+---@type fun(given?: {file: string?, name: string?}): emr.Provider
 M.profile = profile.profile
 
 --- A section of the SDKs' INI file, of the types access_key, ecs_ram_role, ram_role_arn and
 -- oidc_role_arn.
----@param given? {file: string?, section: string?}
----@return emr.Provider
+---@type fun(given?: {file: string?, section: string?}): emr.Provider
 M.ini = ini.ini
 
 --- The role attached to the ECS instance this runs on. Gives up after 2 s in all.
----@param given? {role_name: string?, endpoint: string?, disable_imdsv1: boolean?}
----@return emr.Provider
+---@type fun(given?: emr.EcsSettings): emr.Provider
 M.ecs = metadata.ecs
 
 --- A service that answers `GET url` with an STS key; `ALIBABA_CLOUD_CREDENTIALS_URI` if no url.
----@param given? {url: string?}
----@return emr.Provider
+---@type fun(given?: {url: string?}): emr.Provider
 M.uri = uri.uri
 
 --- A program that prints a key as JSON, as the CLI's mode External. The command is split into
 -- words like a shell's, but no shell runs; after 60 s it is killed. Not inside nginx.
----@param given {command: string}
----@return emr.Provider
+---@type fun(given: {command: string}): emr.Provider
 M.process = process.process
 
+---@class emr.AssumeRoleSettings: emr.RoleSettings
+---@field source emr.Provider   whose key asks for the role
+
 --- A role taken on with the key of another provider (`AssumeRole`).
----@param given emr.RoleSettings|{source: emr.Provider}
----@return emr.Provider
+---@type fun(given: emr.AssumeRoleSettings): emr.Provider
 M.assume_role = sts.assume_role
 
 --- Several providers, asked in turn until one has a key; only that one is asked from then on, and
 -- its failures are final. When none has a key the message names every reason, and `err.sources`
 -- lists them in full.
----@param given emr.Provider[]
----@return emr.Provider
+---@type fun(given: emr.Provider[]): emr.Provider
 M.chain = chain.chain
 
 --- The chain of the vendor's SDKs: environment, OIDC, CLI profile (unless
 -- `ALIBABA_CLOUD_CLI_PROFILE_DISABLED=true`), INI file, ECS metadata (unless
 -- `ALIBABA_CLOUD_ECS_METADATA_DISABLED=true`), credentials URI.
----@param given? {}
----@return emr.Provider
+---@type fun(given?: {}): emr.Provider
 M.default = chain.default
 
 --- Keep a provider's key between calls. It is renewed 300 to 360 s before its end (a key that
@@ -123,15 +117,11 @@ M.default = chain.default
 -- The result takes a second argument: a credentials table that the API refused as expired. If
 -- that is still the key, it is renewed at once, but not twice within 10 s; code `expired` when
 -- the source has no other.
----@param provider emr.Provider
----@param world? {clock: function?, wall_clock: function?, sleep: function?, random: function?}
----@return emr.Provider
+---@type fun(provider: emr.Provider, world?: emr.World): emr.Provider
 M.cached = cache.cached
 
 --- The region that the CLI profile in use names. Whatever is wrong with the file: nil.
----@param world? emr.World
----@param given? {file: string?, name: string?}
----@return string? region_id
+---@type fun(world?: emr.World, given?: {file: string?, name: string?}): string?
 M.region = profile.region
 
 return M

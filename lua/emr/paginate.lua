@@ -5,6 +5,7 @@
 local failure = require "emr.failure"
 local path = require "emr.path"
 
+---@class emr.paginate
 local M = {}
 
 -- The token of the page after `page`; nil after the last; false, message, err when it is no token

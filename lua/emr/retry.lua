@@ -240,6 +240,7 @@ local function fresh_nonce(_, call)
     return not (call and call.retry_class == "check_first")
 end
 
+---@class emr.retry
 local M = {}
 
 --- The rules of the numbers, for who takes them as options of its own.

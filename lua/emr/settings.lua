@@ -8,42 +8,41 @@ local options = require "emr.options"
 local proxies = require "emr.proxies"
 local retry = require "emr.retry"
 
----@class emr.ClientOptions
----@field region? string          else `ALIBABA_CLOUD_REGION_ID`, else that of the CLI profile
----@field endpoint? string        host, host:port or URL in place of the region's own
----@field network? "public"|"vpc"
+---@class emr.ClientOptions: emr.Options
+---@field region? string          else `request.regionId`, the variable ALIBABA_CLOUD_REGION_ID, or
+---  that of the CLI profile
 ---@field access_key_id? string   with the secret, and the token of an STS key; or `credentials`
----@field access_key_secret? string
----@field security_token? string
 ---@field credentials? emr.Provider|table   a provider, or a table with keys; default: the
 ---  vendor's chain (`emr.credentials.default`)
----@field connect_timeout? number seconds; 5
----@field timeout? number         seconds for one attempt; 10
 ---@field deadline? number        seconds for a whole call, retries and credentials included; 30
----@field retry? emr.RetryNumbers|false
----@field ca_file? string
----@field ca_path? string
----@field client_cert? string
----@field client_key? string
+---@field retry? emr.RetryNumbers|false   false: one attempt and no more
 ---@field proxy? string           else that of `https_proxy` or `HTTPS_PROXY`
 ---@field no_proxy? string        else that of `no_proxy`
----@field user_agent? string      appended to ours
----@field headers? table<string, string>
----@field max_response_bytes? integer   1 MiB
----@field clock_offset? number    seconds that the wall clock is behind
----@field allow_http? boolean     plain http to other hosts than this one
----@field blocking? boolean       inside nginx: block the worker
----@field await? "blocking"|"nginx"|"cqueues"|"luv"|emr.Await   how to wait
----@field on_attempt? fun(info: table)      after each attempt: operation, attempt, delay, kind,
----  code, and what `transfer:info()` holds
----@field on_warning? fun(message: string)
----@field clock? fun(): number    monotonic seconds
----@field wall_clock? fun(): number   seconds since 1970
----@field sleep? fun(seconds: number)
----@field random? fun(): number   from [0,1)
----@field getenv? fun(name: string): string?
+---@field await? "blocking"|"nginx"|"cqueues"|"luv"|emr.Await   how to wait; default: what suits
+---  where it runs
+---@field on_attempt? fun(info: emr.AttemptInfo)   after each attempt, for logs; sees no secrets
+---@field on_warning? fun(message: string)   what is odd but no failure, such as a key file that
+---  others can read
+---@field clock? fun(): number    monotonic seconds; emr.now
+---@field wall_clock? fun(): number   seconds since 1970; os.time
+---@field sleep? fun(seconds: number)   in place of the one of `await`
+---@field random? fun(): number   from [0,1); emr.random
+---@field getenv? fun(name: string): string?   os.getenv
 ---@field read_file? fun(path: string, max: integer): string?, integer|string, emr.Error?
----@field transport? fun(http_request: table, seconds: number): table?, string?, emr.Error?
+---@field transport? emr.Transport  in place of the engine
+
+---@alias emr.Transport fun(http_request: emr.HttpRequest, seconds: number):
+---  emr.HttpReply?, string?, emr.Error?
+
+---@class emr.CallOptions         what a single call may have of its own
+---@field timeout? number         seconds for one attempt
+---@field deadline? number        seconds for the whole call
+---@field retry? emr.RetryNumbers|false   all but `quota`
+---@field headers? table<string, string>   added to those of the client
+---@field on_attempt? fun(info: emr.AttemptInfo)   in place of the client's
+
+---@class emr.AttemptInfo: emr.Attempt, emr.TransferInfo
+---@field operation string        its name
 
 -- Options that go to the native module as they are; it checks them.
 local NATIVE = {
@@ -104,7 +103,7 @@ for name, rule in pairs(retry.rules) do
     CALL_NUMBERS[name] = name ~= "quota" and rule or nil
 end
 
-local M = {}
+local M = { rules = RULES }
 
 --- The rules of the options that a single call may have.
 M.call_rules = {
@@ -166,7 +165,7 @@ local function provider_of(o)
 end
 
 --- Raises on what is wrong, and names it.
----@param given emr.ClientOptions
+---@param given? emr.ClientOptions
 ---@return table settings   {native, given, await, provider, refreshable, environment, ...}
 function M.read(given)
     local o = options.check(given, RULES, "options", 3)

@@ -55,6 +55,8 @@ local WAITER_RULES = {
 ---@field min_delay? number         seconds between polls, at least; 2
 ---@field max_delay? number         and at most; 15
 ---@field on_poll? fun(info: emr.Poll)   after each poll
+
+---@class emr.WaiterOptions: emr.WaitOptions
 ---@field clock? fun(): number      monotonic seconds; default emr.now
 ---@field sleep? fun(seconds: number)    default: what suits where it runs
 ---@field random? fun(): number     from [0,1); default emr.random
@@ -321,6 +323,7 @@ local function begin(waiter, poll, o, starter)
     }
 end
 
+---@class emr.waiter
 local M = { rules = RULES }
 
 --- Polls until the waiter's state is reached.
@@ -331,7 +334,7 @@ local M = { rules = RULES }
 -- An error object that a callback raises passes through unchanged.
 ---@param waiter emr.Waiter
 ---@param poll fun(limit: number): table?, string?, emr.Error?   asks once, within `limit` seconds
----@param given emr.WaitOptions
+---@param given emr.WaiterOptions
 ---@param starter? fun(limit: number): any, string?, emr.Error?   starts the resource when its state
 ---  is one of `startable`
 ---@return table? response   the last one

@@ -20,11 +20,13 @@ local WHAT = "ECS metadata"
 
 local M = {}
 
----@class emr.MetadataSettings
+---@class emr.EcsSettings
 ---@field role_name? string        nil: $ALIBABA_CLOUD_ECS_METADATA, else the service is asked
 ---@field endpoint? string         a URL; nil: http://100.100.100.200
 ---@field disable_imdsv1? boolean  never ask without a session token; also by the variable
 ---                                ALIBABA_CLOUD_IMDSV1_DISABLED=true
+
+---@class emr.MetadataSettings: emr.EcsSettings
 ---@field guess? boolean           nobody said that this is an ECS instance (the default chain):
 ---                                a service that does not answer or has no role is code `none`
 
