@@ -94,6 +94,10 @@ lint: ## luacheck, cppcheck, clang-tidy, and gcc and clang with -Werror for ever
 	  $(MAKE) -s --no-print-directory LUA=$$lua CC=$$cc CFLAGS=-Werror BUILD=build/lint/$$cc-$$lua all || exit 1; \
 	done; done
 
+musl: ## builds against musl, the C library of Alpine, and looks whether all that it needs is there
+	@tools/install-packages build musl
+	@tools/check-musl
+
 SANITIZE = -g -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 asan: BUILD := build/asan-$(LUA)
 asan: ## the specs with clang's sanitizers for addresses, leaks and undefined behaviour
@@ -164,5 +168,5 @@ clean: ## remove build/
 help: ## this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 
-.PHONY: all packages reference demo demo-nginx module-for-nginx emulator test test-all lint asan valgrind bench bench-growth \
-  bench-nginx bench-check bench-record install uninstall clean help
+.PHONY: all packages reference demo demo-nginx module-for-nginx emulator test test-all lint musl asan fuzz valgrind \
+  bench bench-growth bench-nginx bench-check bench-record install uninstall clean help

@@ -128,7 +128,7 @@ static int samekey (const emr_Signer *s, emr_Str secret) {
 
 /* Readies the MAC. The expensive part, hashing the key into its two pads, is
 ** done only when the key is not the last one. */
-static int setkey (emr_Signer *s, emr_Str secret) {
+static int usekey (emr_Signer *s, emr_Str secret) {
   OSSL_PARAM params[2];
   char sha256[] = "SHA256";
   if (samekey(s, secret))
@@ -151,7 +151,7 @@ static int hmac (emr_Signer *s, emr_Str secret, emr_Str text,
                  char hex[EMR_HEX_SHA256]) {
   unsigned char out[SHA256_BYTES];
   size_t n;
-  int ok = setkey(s, secret) &&
+  int ok = usekey(s, secret) &&
            EVP_MAC_update(s->mac, (const unsigned char *)text.s, text.n) &&
            EVP_MAC_final(s->mac, out, &n, sizeof(out));
   if (ok)
