@@ -160,7 +160,9 @@ describe("a transfer", function()
             emu:fault { name = "error", status = 403, code = "Forbidden.RAM" }
             local transfer = call.start(emu.http)
             local err = call.failed("service", "Forbidden.RAM", call.finish(transfer))
-            assert.equal(err, (select(3, transfer:result())))
+            local message = err.message
+            err.message = "what the caller makes of it"
+            assert.same({ nil, message, err }, { transfer:result() })
             assert.equal(3, select("#", transfer:result()))
         end)
 
@@ -180,6 +182,28 @@ describe("a transfer", function()
             collectgarbage()
             assert.equal("Running", transfer:result().sessionCluster.state)
             transfer = nil  -- luacheck: ignore
+        end)
+
+        it("of an operation that nobody else remembers names it", function()
+            local name = ("Forgotten"):rep(6)
+            local function start()
+                local operation = { name = name .. "!" }
+                for field, value in pairs(emr.operations.GetSessionCluster) do
+                    operation[field] = operation[field] or value
+                end
+                return emr.start(operation, call.IDS, call.options(emu.raw("refuse")))
+            end
+            local transfer = start()
+            collectgarbage()
+            collectgarbage()
+            local others = {}  -- take the memory
+            for i = 1, 1000 do
+                others[i] = ("x"):rep(#name) .. i
+            end
+            local _, message = call.finish(transfer)
+            assert.equal(1000, #others)
+            assert.equal(name .. "!: ", message:sub(1, #name + 3))
+            assert.truthy(tostring(transfer):find(name, 1, true))
         end)
     end)
 

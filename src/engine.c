@@ -407,8 +407,9 @@ void emr_engine_handedout (emr_Transfer *t) {
 
 emr_Transfer *emr_engine_finished (emr_Engine *e) {
   emr_Transfer *t = e->finished.first;
-  if (t != NULL)
-    emr_engine_handedout(t);
+  if (t == NULL || !emr_engine_isours(e))
+    return NULL;
+  emr_engine_handedout(t);
   return t;
 }
 
@@ -468,7 +469,7 @@ void emr_engine_cancel (emr_Transfer *t) {
 
 void emr_engine_release (emr_Transfer *t) {
   emr_Engine *e = t->engine;
-  if (!emr_engine_isours(e)) {
+  if (e->abandoned) {
     emr_http_free(&t->http);
     clearreply(t);
   }

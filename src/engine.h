@@ -36,7 +36,8 @@ void emr_engine_start (emr_Transfer *t, const emr_Limits *limits);
 void emr_engine_fail (emr_Transfer *t, const char *kind, const char *code,
                       const char *detail);
 
-/* Cancels when it runs. The transfer's memory goes back to the engine. */
+/* Cancels when it runs. The transfer's memory goes back to the engine, which was
+** asked before whether it is ours. */
 void emr_engine_cancel (emr_Transfer *t);
 void emr_engine_release (emr_Transfer *t);
 
@@ -47,7 +48,7 @@ typedef int (*emr_Interrupted) (void *ud);
 void emr_engine_step (emr_Engine *e, double seconds, const emr_Transfer *t,
                       emr_Interrupted stop, void *ud);
 
-/* One that has ended and was not handed out yet, or NULL. */
+/* One that has ended and was not handed out yet, or NULL, as in a forked child. */
 emr_Transfer *emr_engine_finished (emr_Engine *e);
 void emr_engine_handedout (emr_Transfer *t);
 

@@ -10,10 +10,6 @@
 #define TRANSFER "emr.Transfer"
 #define STEP_MAX 604800.0  /* seconds */
 
-/* Keys of the table that a userdata carries. */
-#define ANCHOR 1  /* the compiled operation */
-#define COUNT 2  /* how many results follow, once there are any */
-
 typedef struct Info {
   long status;
   double server_time;  /* < 0: unknown */
@@ -22,10 +18,13 @@ typedef struct Info {
   char request_id[128];  /* or empty */
 } Info;
 
+/* The table that the userdata carries is the descriptor, which keeps `op` alive;
+** once there are results, the response, or {message, err}. */
 typedef struct Transfer {
   emr_Transfer *t;  /* NULL: not begun, or given back */
-  const emr_Operation *op;  /* NULL: a ready-made request */
-  int began;
+  const emr_Operation *op;  /* NULL: a ready-made request, or has its results */
+  char name[64];  /* its name, for when it has */
+  int nresults;  /* 0: none yet */
   Info info;
 } Transfer;
 
@@ -37,6 +36,7 @@ typedef struct Transfer {
 static Transfer *newtransfer (lua_State *L) {
   Transfer *h = (Transfer *)lua_newuserdata(L, sizeof(*h));
   memset(h, 0, sizeof(*h));
+  strcpy(h->name, "fetch");
   h->info.server_time = -1;
   emr_setmetatable(L, TRANSFER);  /* from here on __gc cleans up */
   return h;
@@ -68,7 +68,7 @@ static void release (Transfer *h) {
 
 
 static const char *nameof (const Transfer *h) {
-  return h->op != NULL ? h->op->name.s : "fetch";
+  return h->op != NULL ? h->op->name.s : h->name;
 }
 
 /* }================================================================== */
@@ -86,7 +86,6 @@ static int begin (emr_Core *core, Transfer *h, const emr_Plan *plan, int awaited
     return 0;
   h->t->awaited = awaited;
   h->op = plan->operation;
-  h->began = 1;
   if (emr_plan_fill(plan, &h->t->http, signer))
     emr_engine_start(h->t, &plan->options.limits);
   else
@@ -254,73 +253,73 @@ static int l_fetch (lua_State *L) {
 ** Transfers in Lua's hands
 ** =================================================================== */
 
+/* In a forked child, cancels it. */
 static Transfer *checktransfer (lua_State *L) {
   Transfer *h = (Transfer *)luaL_checkudata(L, 1, TRANSFER);
   if (h->t != NULL)
-    emr_engine_isours(h->t->engine);  /* cancels it in a forked child */
+    emr_engine_isours(h->t->engine);
   return h;
 }
 
 
-/* Keeps the `n` values on top as the results of the transfer at `i`. */
-static void keepresults (lua_State *L, int i, int n) {
-  int k;
-  emr_gettable(L, i);
-  for (k = n; k >= 1; k--) {
-    lua_pushvalue(L, -1 - (n - k + 1));
-    lua_rawseti(L, -2, COUNT + k);
+/* Keeps the values on top, one or nil, message, err, as the results of the
+** transfer at `i`. */
+static void keepresults (lua_State *L, int i, Transfer *h, int n) {
+  if (n == 1)
+    lua_pushvalue(L, -1);
+  else {
+    lua_createtable(L, 2, 0);
+    lua_pushvalue(L, -3);
+    lua_rawseti(L, -2, 1);
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, -2, 2);
   }
-  lua_pushinteger(L, n);
-  lua_rawseti(L, -2, COUNT);
-  lua_pop(L, 1);
+  if (h->op != NULL)
+    strncpy(h->name, h->op->name.s, sizeof(h->name) - 1);
+  h->op = NULL;
+  h->nresults = n;
+  emr_settable(L, i);
 }
 
 
 /* Pushes the results that were kept; returns how many. */
-static int keptresults (lua_State *L, int i) {
-  int k, n, t;
+static int keptresults (lua_State *L, int i, const Transfer *h) {
+  if (h->nresults == 0)
+    return 0;
   emr_gettable(L, i);
-  t = lua_gettop(L);
-  lua_rawgeti(L, t, COUNT);
-  n = (int)lua_tointeger(L, -1);
-  lua_pop(L, 1);
-  for (k = 1; k <= n; k++)
-    lua_rawgeti(L, t, COUNT + k);
-  lua_remove(L, t);
-  return n;
+  if (h->nresults == 1)
+    return 1;
+  lua_pushnil(L);
+  lua_rawgeti(L, -2, 1);
+  lua_rawgeti(L, -3, 2);
+  return 3;
 }
 
 
 /* Begins what the plan says; with `failed` values on top, which are then its
-** result, the transfer has ended already. */
+** results, the transfer has ended already. */
 static int starttransfer (lua_State *L, emr_Core *core, const emr_Plan *plan, int failed) {
-  int i, top = lua_gettop(L);
   Transfer *h = newtransfer(L);
-  i = lua_gettop(L);
-  lua_createtable(L, COUNT, 0);
+  int i = lua_gettop(L) - failed;
+  lua_insert(L, i);
   if (plan->operation != NULL) {
-    (void)emr_checkoperation(L, core, 1);
-    lua_rawseti(L, -2, ANCHOR);
+    lua_pushvalue(L, 1);
+    emr_settable(L, i);
   }
-  emr_settable(L, i);
   h->op = plan->operation;
   if (failed) {
     emr_Engine *e = emr_core_engine(core);
-    for (top -= failed; top < i - 1; top++)
-      lua_pushvalue(L, top + 1);
-    keepresults(L, i, failed);
-    lua_settop(L, i);
+    keepresults(L, i, h, failed);
     if (e != NULL && (h->t = emr_engine_acquire(e)) != NULL)
       emr_engine_fail(h->t, "credentials", NULL, "");
   }
-  else if (!begin(core, h, plan, 0)) {
-    keepresults(L, i, outofmemory(L, plan));
-    lua_settop(L, i);
-  }
+  else if (!begin(core, h, plan, 0))
+    keepresults(L, i, h, outofmemory(L, plan));
+  lua_settop(L, i);
   if (h->t != NULL) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, core->transfers);
     lua_pushvalue(L, i);
-    emr_rawsetp(L, lua_gettop(L) - 1, h->t);
+    emr_rawsetp(L, i + 1, h->t);
     lua_settop(L, i);
   }
   return 1;
@@ -344,12 +343,12 @@ static int l_result (lua_State *L) {
   Transfer *h = checktransfer(L);
   int n;
   lua_settop(L, 1);
-  n = keptresults(L, 1);
+  n = keptresults(L, 1, h);
   if (n == 0) {
     if (h->t != NULL && h->t->phase == EMR_RUNNING)
       return 0;
     n = pushresult(L, core, h);
-    keepresults(L, 1, n);
+    keepresults(L, 1, h, n);
   }
   readinfo(h);
   release(h);
@@ -391,14 +390,8 @@ static int l_info (lua_State *L) {
 }
 
 
-static int l_cancel (lua_State *L) {
+static int l_cancel (lua_State *L) {  /* also __gc and __close */
   release(checktransfer(L));
-  return 0;
-}
-
-
-static int l_gc (lua_State *L) {  /* also __close */
-  release((Transfer *)luaL_checkudata(L, 1, TRANSFER));
   return 0;
 }
 
@@ -463,7 +456,7 @@ static int l_step (lua_State *L) {
 static int l_finished (lua_State *L) {
   emr_Core *core = emr_core(L);
   emr_Transfer *t = NULL;
-  if (core->engine != NULL && emr_engine_isours(core->engine))
+  if (core->engine != NULL)
     t = emr_engine_finished(core->engine);
   if (t == NULL) {
     lua_pushnil(L);
@@ -531,8 +524,8 @@ static const luaL_Reg methods[] = {
 
 
 static const luaL_Reg metamethods[] = {
-  {"__gc", l_gc},
-  {"__close", l_gc},
+  {"__gc", l_cancel},
+  {"__close", l_cancel},
   {"__tostring", l_tostring},
   {NULL, NULL}
 };
