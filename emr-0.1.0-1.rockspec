@@ -81,6 +81,7 @@ build = {
         ["emr.credentials.text"] = "lua/emr/credentials/text.lua",
         ["emr.credentials.uri"] = "lua/emr/credentials/uri.lua",
         ["emr.credentials.world"] = "lua/emr/credentials/world.lua",
+        ["emr.crew"] = "lua/emr/crew.lua",
         ["emr.exchange"] = "lua/emr/exchange.lua",
         ["emr.failure"] = "lua/emr/failure.lua",
         ["emr.operations"] = "lua/emr/operations.lua",

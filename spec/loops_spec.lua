@@ -140,6 +140,34 @@ for name, new_loop in pairs(loops) do
             assert.equal("Starting", results[1][2].sessionCluster.state)
         end)
 
+        -- On PUC 5.1 a wait keeps its place.
+        local it_if_free = require("emr.await").yields_anywhere and it or pending
+
+        it_if_free("waits that sleep take no place from others", function()
+            local list = {}
+            for i = 1, 12 do
+                local id = "s-" .. i
+                emu:cluster {
+                    workspaceId = "w-1", sessionClusterId = id, states = { "Starting", "Running" },
+                }
+                list[i] = function()
+                    return client:wait_session_cluster(
+                        { workspaceId = "w-1", sessionClusterId = id },
+                        { timeout = 5, min_delay = 0.3, max_delay = 0.3 })
+                end
+            end
+            slow(0.02, 24)
+            local began = emr.now()
+            local results = inside(function()
+                return client:all(list, { concurrency = 2 })
+            end)
+            local seconds = emr.now() - began
+            assert.same({}, results[2])
+            assert.equal(12, #results[1])
+            assert.is_true(seconds < 1.5, seconds .. " s")  -- in two rows they take 2
+            assert.equal(2, emu:connections())
+        end)
+
         it("gives up a call in time, and nothing is left of it", function()
             slow(5)
             local began = emr.now()

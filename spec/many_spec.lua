@@ -2,32 +2,14 @@
 
 local cjson = require "cjson"
 local emr = require "emr"
-local await = require "emr.await"
 local emulator = require "spec.support.emulator"
+local fake = require "spec.support.time"
 
 -- On PUC 5.1 a wait in a function of `client:all` blocks: they come one after the other.
 local BLOCKS = _VERSION == "Lua 5.1" and not rawget(_G, "jit")
 local COUNT = 1000
-local READY = 60  -- seconds until the clusters run
-
--- Time that passes only while everybody sleeps; `on_sleep` is called whenever that happens.
-local function new_time(on_sleep)
-    local time = { now = 1000 }
-    local engine = {
-        now = function() return time.now end,
-        step = function(seconds)
-            if seconds > 0 then
-                on_sleep()
-            end
-            time.now = time.now + seconds
-            return 0
-        end,
-        finished = function() end,
-    }
-    time.await = await.stepping(engine)
-    time.clock = engine.now
-    return time
-end
+local READY = 90  -- seconds until the clusters run
+local MAX_DELAY = 15  -- the longest between two polls
 
 -- The body that a cluster of the API has, as large as the documented one.
 local function sample()
@@ -38,21 +20,28 @@ local function sample()
 end
 
 describe("1 000 waits in one script", function()
-    -- A client without a network: its clusters start at 1000 and run at 1060.
-    local function new_client(time)
+    -- A client without a network: a call takes `latency` seconds, its clusters run after READY.
+    -- Also gives how many calls were in flight at the most.
+    local function new_client(time, latency)
+        local calls = { in_flight = 0, most = 0 }
         local bodies, reply = {}, sample()
         for _, state in ipairs { "Starting", "Running" } do
             reply.sessionCluster.state = state
             bodies[state] = cjson.encode(reply)
         end
+        local ready = time.now + READY
         return emr.client.new {
             region = "cn-hangzhou", access_key_id = "id", access_key_secret = "secret",
             await = time.await, clock = time.clock, getenv = function() end,
             transport = function()
-                local state = time.now < 1000 + READY and "Starting" or "Running"
+                local state = time.now < ready and "Starting" or "Running"
+                calls.in_flight = calls.in_flight + 1
+                calls.most = math.max(calls.most, calls.in_flight)
+                time.await.sleep(latency)
+                calls.in_flight = calls.in_flight - 1
                 return { status = 200, headers = {}, body = bodies[state] }
             end,
-        }
+        }, calls
     end
 
     local function waits_of(client, on_poll)
@@ -72,19 +61,19 @@ describe("1 000 waits in one script", function()
 
     it_if_beside("take at most 20 KiB of Lua memory each while they sleep", function()
         local before, most = nil, 0
-        local time = new_time(function()
+        local time = fake.of_tasks(function()
             if most == 0 then  -- the first time, when all sleep
                 collectgarbage()
                 collectgarbage()
                 most = collectgarbage("count") - before
             end
         end)
-        local client = new_client(time)
+        local client = new_client(time, 0)
         local list = waits_of(client)
         collectgarbage()
         collectgarbage()
         before = collectgarbage("count")
-        local results, errors = client:all(list, { concurrency = COUNT })
+        local results, errors = client:all(list)
         assert.same({}, errors)
         for i = 1, COUNT do
             assert.equal("Running", results[i].sessionCluster.state)
@@ -93,9 +82,28 @@ describe("1 000 waits in one script", function()
         assert.is_true(most / COUNT <= 20, ("%.1f KiB each"):format(most / COUNT))
     end)
 
-    it_if_beside("I9: take as long as the longest; one that breaks disturbs no other", function()
-        local time = new_time(function() end)
-        local client, running, mine = new_client(time), 0, {}
+    it_if_beside("take about as long as one, with `concurrency` calls in flight", function()
+        for _, has_gates in ipairs { true, false } do
+            local time = fake.of_tasks()
+            if not has_gates then  -- as an adapter of the user's own
+                time.await.gate = nil
+            end
+            local client, calls = new_client(time, 0.2)
+            local began = time.now
+            local results, errors = client:all(waits_of(client))
+            assert.same({}, errors)
+            for i = 1, COUNT do
+                assert.equal("Running", results[i].sessionCluster.state)
+            end
+            local seconds = time.now - began
+            assert.is_true(seconds >= READY and seconds < READY + MAX_DELAY + 5, seconds .. " s")
+            assert.equal(64, calls.most)
+        end
+    end)
+
+    it_if_beside("I9: one that breaks disturbs no other", function()
+        local time = fake.of_tasks()
+        local client, running, mine = new_client(time, 0.1), 0, {}
         local list = waits_of(client, function(i)
             return function(info)
                 if i == 500 then
@@ -104,11 +112,11 @@ describe("1 000 waits in one script", function()
                 running = running + (info.state == "Running" and 1 or 0)
             end
         end)
-        local ok, object = pcall(client.all, client, list, { concurrency = COUNT })
+        local ok, object = pcall(client.all, client, list)
         assert.is_false(ok)
         assert.equal(mine, object)
         assert.equal(COUNT - 1, running)
-        assert.is_true(time.now >= 1000 + READY and time.now <= 1000 + READY + 15.001)
+        assert.is_true(time.now < 1000 + READY + MAX_DELAY + 5)
     end)
 
     it("use no more connections than `concurrency`", function()
@@ -133,12 +141,7 @@ describe("1 000 waits in one script", function()
         local _, errors = client:all(list)
         assert.same({}, errors)
         assert.equal(BLOCKS and 1 or 64, most)
-        local connections, requests, count = {}, emu:requests(), 0
-        for _, request in ipairs(requests) do
-            count = count + (connections[request.connection] and 0 or 1)
-            connections[request.connection] = true
-        end
-        assert.equal(300, #requests)
-        assert.is_true(count <= 64, count .. " connections")
+        assert.equal(300, #emu:requests())
+        assert.is_true(emu:connections() <= 64, emu:connections() .. " connections")
     end)
 end)

@@ -5,9 +5,12 @@
 --     wait(transfer, seconds)   comes back when the transfer has ended, or after that time
 --     spawn(f) -> join          runs f beside its caller; join() waits and returns what f does
 --
--- sleep and wait return nothing, or `nil, message, err` where waiting is impossible; a fourth
--- function `refuse()`, where there is one, tells that beforehand. An error that f raises is raised
--- again by join, as the same object.
+-- sleep and wait return nothing, or `nil, message, err` where waiting is impossible. An error that
+-- f raises is raised again by join, as the same object. Two more may be there:
+--
+--     refuse()               nil, message, err where waiting is impossible: tells it beforehand
+--     gate() -> pass, open   pass(seconds) comes back once another task has called open(), or after
+--                            that time
 
 local emr = require "emr"
 local options = require "emr.options"
@@ -18,6 +21,7 @@ local sleepers = require "emr.await.sleepers"
 ---@field wait fun(transfer: emr.Transfer, seconds: number): nil, string?, emr.Error?
 ---@field spawn fun(f: fun(): ...): fun(): ...
 ---@field refuse? fun(): nil, string?, emr.Error?
+---@field gate? fun(): (fun(seconds: number): nil, string?, emr.Error?), fun()
 
 -- What runs beside the main program of a script: coroutines that `join` resumes in turn.
 ---@class emr.Tasks
@@ -188,6 +192,16 @@ function M.stepping(engine)
         end
     end
 
+    -- For tasks only.
+    function await.gate()
+        local task = tasks:current()
+        return function(seconds)
+            tasks:pause(task, seconds)
+        end, function()
+            tasks:wake(task)
+        end
+    end
+
     -- Its first step is taken by a join, too: a task that nobody joins does nothing.
     function await.spawn(f)
         local task = { co = coroutine.create(f), joined = {} }
@@ -242,6 +256,7 @@ local RULES = {
     wait = options.a "function",
     spawn = options.a "function",
     refuse = options.a "function",
+    gate = options.a "function",
 }
 
 --- The adapters that go by a name.

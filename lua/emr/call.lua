@@ -2,6 +2,7 @@
 
 local emr = require "emr"
 local credentials = require "emr.credentials"
+local crew = require "emr.crew"
 local exchange = require "emr.exchange"
 local failure = require "emr.failure"
 local retry = require "emr.retry"
@@ -86,10 +87,15 @@ local function with_source(keys, message, err)
     return failure(err.kind, err.code, message, err)
 end
 
-local function attempt(_, _, call)
+local function attempt(_, time, call)
     local state = call.state
     call.transfer, call.info = nil, nil
-    local keys, message, err = state.provider(call.world)
+    local ready, keys, message, err
+    ready, message, err = crew.take_place(time)
+    if not ready then
+        return nil, message, err
+    end
+    keys, message, err = state.provider(call.world)
     if not keys then
         judge_without_key(state, call)
         return nil, message, err

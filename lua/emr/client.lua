@@ -5,6 +5,7 @@
 local emr = require "emr"
 local await = require "emr.await"
 local calls = require "emr.call"
+local crew = require "emr.crew"
 local exchange = require "emr.exchange"
 local operations = require "emr.operations"
 local options = require "emr.options"
@@ -227,30 +228,26 @@ local function add_waits(noun, operation)
     end
 end
 
--- Like pcall where a coroutine may yield inside it; that is everywhere but in one of PUC 5.1.
-local function protected(f)
-    if await.yields_anywhere or not coroutine.running() then
-        return pcall(f)
-    end
-    return true, f()
-end
-
--- The entries as functions, each checked before anything is sent.
-local function jobs_of(state, list)
-    local jobs = {}
+-- How many entries there are. Raises unless each can be sent; nothing is sent yet.
+local function count_entries(list)
+    local count = 0
     for i, entry in ipairs(list) do
-        if type(entry) == "function" then
-            jobs[i] = await.foreign(state.await, entry)
-        elseif type(entry) == "table" then
-            local operation, own = lookup(entry[1]), checked(entry[3])
-            jobs[i] = function()
-                return perform(state, operation, entry[2], own)
-            end
-        else
+        count = i
+        if type(entry) == "table" then
+            lookup(entry[1])
+            checked(entry[3])
+        elseif type(entry) ~= "function" then
             error(("all: entry %d must be {name, request} or a function"):format(i), 3)
         end
     end
-    return jobs
+    return count
+end
+
+local function run_entry(state, entry)
+    if type(entry) == "function" then
+        return await.foreign(state.await, entry)()
+    end
+    return perform(state, lookup(entry[1]), entry[2], checked(entry[3]))
 end
 
 --- Many calls at once.
@@ -259,10 +256,10 @@ end
 --         function() return client:wait_session_cluster({...}, { timeout = 60 }) end,
 --     }
 -- A function runs as a coroutine (a light thread in nginx), so that waits fit in; on PUC 5.1 its
--- waits block. When one raises, what is in flight still ends, then the first error object is
--- raised again.
+-- waits block. When one raises, the others still end, then the first error object is raised again.
 ---@param list (table|fun(): any, string?, emr.Error?)[]   an entry is {name, request [, options]}
----@param given? {concurrency: integer?}   how many at a time; 64
+---@param given? {concurrency: integer?}   how many at a time; 64. One that sleeps between two calls
+---  does not count (on PUC 5.1 it does): so many calls are in flight, and any number of waits
 ---@return table? results   results[i] is the response of entry i, or false; nil where waiting is
 ---  impossible
 ---@return table|string errors   then errors[i] says why: the err, or what message there was; or the
@@ -274,33 +271,15 @@ function methods:all(list, given)
         error("all: takes a list, got " .. type(list), 2)
     end
     local o = options.check(given, { concurrency = options.integer(1, 100000) }, "options", 0)
-    local jobs, results, errors, i = jobs_of(state, list), {}, {}, 0
-    local function worker()
-        while i < #jobs do
-            i = i + 1
-            local mine = i
-            local result, message, err = jobs[mine]()
-            results[mine] = result or false
-            if not result then
-                errors[mine] = err or message
-            end
+    local results, errors, count = {}, {}, count_entries(list)
+    local _, refusal, why = crew.run(state.await, count, o.concurrency or CONCURRENCY, function(i)
+        local result, message, err = run_entry(state, list[i])
+        results[i] = result or false
+        if not result then
+            errors[i] = err or message
         end
-    end
-    local joins = {}
-    for n = 1, math.min(o.concurrency or CONCURRENCY, #jobs) do
-        joins[n] = state.await.spawn(worker)
-    end
-    local broken, first, refusal, why
-    for _, join in ipairs(joins) do
-        local ok, object, message, err = protected(join)
-        if not ok and not broken then
-            broken, first = true, object
-        end
-        refusal, why = refusal or message, why or err
-    end
-    if broken then
-        error(first, 0)
-    elseif refusal then
+    end)
+    if refusal then
         return nil, refusal, why
     end
     return results, errors
@@ -329,7 +308,7 @@ local function world_of(state, s)
     return {
         clock = state.clock,
         wall_clock = function() return state.skew:now() end,
-        sleep = state.sleep,
+        sleep = o.sleep or s.await.sleep,
         random = state.random,
         getenv = o.getenv or os.getenv,
         read_file = o.read_file or emr.read_file,
@@ -398,7 +377,7 @@ function M.new(given)
         transport = o.transport,
         provider = s.provider, refreshable = s.refreshable,
         clock = o.clock or emr.now,
-        sleep = o.sleep or s.await.sleep,
+        sleep = crew.resting(o.sleep or s.await.sleep),
         random = o.random or emr.random,
         own_wall_clock = o.wall_clock ~= nil,
     }

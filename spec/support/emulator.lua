@@ -89,6 +89,17 @@ function Emulator:requests(operation)
 end
 
 
+--- On how many connections they came.
+function Emulator:connections()
+    local seen, count = {}, 0
+    for _, request in ipairs(self:requests()) do
+        count = count + (seen[request.connection] and 0 or 1)
+        seen[request.connection] = true
+    end
+    return count
+end
+
+
 --- The emulator's own {canonical_request, string_to_sign, signature} of a request.
 function Emulator:canonical(request)
     return self:_post("canonical", request)

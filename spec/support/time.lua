@@ -1,5 +1,7 @@
 --- A clock that only `sleep` moves, and dice that fall as told: no spec waits in real time.
 
+local await = require "emr.await"
+
 local M = {}
 
 ---@param draws number[]|number|nil   what `random` gives, in order, the last one for ever; 0.5
@@ -25,6 +27,29 @@ function M.new(draws)
         return draws[drawn]
     end
 
+    return time
+end
+
+--- The time of many tasks, which passes only while all of them sleep; `on_sleep` is called then.
+---@return table time   {now, clock(), await}
+function M.of_tasks(on_sleep)
+    local time = { now = 1000 }
+
+    function time.clock()
+        return time.now
+    end
+
+    time.await = await.stepping {
+        now = time.clock,
+        step = function(seconds)
+            if seconds > 0 and on_sleep then
+                on_sleep()
+            end
+            time.now = time.now + seconds
+            return 0
+        end,
+        finished = function() end,
+    }
     return time
 end
 

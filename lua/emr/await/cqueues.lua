@@ -77,6 +77,15 @@ function M.wait(transfer, seconds)
     count(state, -1)
 end
 
+function M.gate()
+    local opened = condition.new()
+    return function(seconds)
+        opened:wait(seconds)
+    end, function()
+        opened:signal()
+    end
+end
+
 local function outcome_of(ok, ...)
     return { ok = ok, count = select("#", ...), ... }
 end

@@ -87,12 +87,16 @@ function turn()
 end
 
 -- Gives way until somebody resumes, at the latest after the seconds.
-local function pause(seconds)
-    local co, timer = running(), uv.new_timer()
+local function resume_after(timer, co, seconds)
     uv.update_time()  -- a timer starts at the time of the loop's last turn
     timer:start(milliseconds(seconds), 0, function()
         resume(co)
     end)
+end
+
+local function pause(seconds, timer)
+    timer = timer or uv.new_timer()
+    resume_after(timer, running(), seconds)
     coroutine.yield()
     timer:close()
 end
@@ -120,6 +124,15 @@ function M.wait(transfer, seconds)
     pause(seconds)
     waiting[transfer] = nil
     arm()
+end
+
+function M.gate()
+    local co, timer = running(), uv.new_timer()
+    return function(seconds)
+        pause(seconds, timer)
+    end, function()
+        resume_after(timer, co, 0)
+    end
 end
 
 local unpack = table.unpack or unpack

@@ -162,6 +162,18 @@ function M.wait(transfer, seconds)
     return nil, message, err
 end
 
+function M.gate()
+    local sleeper, why = semaphore.new()
+    if not sleeper then
+        error("emr: no semaphore: " .. tostring(why), 0)
+    end
+    return function(seconds)
+        sleeper:wait(math.max(SHORTEST, seconds))
+    end, function()
+        sleeper:post()
+    end
+end
+
 local function outcome_of(ok, ...)
     return { ok = ok, count = select("#", ...), ... }
 end
