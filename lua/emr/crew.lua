@@ -240,7 +240,7 @@ end
 
 --- Sees to it that the job from which it is called has a place. Outside a crew nothing is to do.
 ---@param seconds number    how long it may wait for one
----@return true? ready, string? message, emr.Error? err
+---@return boolean? ready, string? message, emr.Error? err
 function M.take_place(seconds)
     local worker = workers[coroutine.running() or false]
     if not worker or worker.has_place then
