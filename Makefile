@@ -124,6 +124,14 @@ build/fuzz/fuzz: $(OBJECTS) spec/fuzz/main.c
 	$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -Wl,-E -o $@ $^ $(LIBS) $(shell \
 	  LUA=$(LUA); . tools/env.sh; $(PKG_CONFIG) --libs "$$(lua_package)")
 
+soak: SECONDS = 1800
+soak: CALLS = 1000000
+soak: ## mixed calls, good and bad, until SECONDS=1800 or CALLS=1000000: memory and descriptors stay flat
+	@tools/install-packages build demo test
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory module-for-nginx
+	@$(IN_TREE) "$$(lua_program)" spec/soak/run.lua $(SECONDS) $(CALLS)
+
 valgrind: RUN = valgrind -q --keep-debuginfo=yes --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite
 valgrind: ## the specs under valgrind (slow)
 	@tools/install-packages build demo test valgrind

@@ -26,16 +26,28 @@ int LLVMFuzzerInitialize (int *argc, char ***argv);
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
 
 
-/* A line of lua/ was reached. */
+/* Where the lines of a file of lua/ count; 0: it is another file. */
+static uint32_t placeof (const char *source) {
+  uint32_t h = 2166136261u;
+  if (strstr(source, "/lua/emr/") == NULL)
+    return 0;
+  for (; *source != '\0'; source++)
+    h = (h ^ (uint8_t)*source) * 16777619u;
+  return h | 1;
+}
+
+
+/* A line was reached. Lines that follow each other are mostly of one file. */
 static void count (lua_State *state, lua_Debug *at) {
-  uint32_t h = (uint32_t)at->currentline;
-  const char *p;
+  static const char *last;
+  static uint32_t place;
   lua_getinfo(state, "S", at);
-  if (strstr(at->source, "/lua/emr/") == NULL)
-    return;
-  for (p = at->source; *p != '\0'; p++)
-    h = (h ^ (uint8_t)*p) * 16777619u;
-  counters[h % COUNTERS]++;
+  if (at->source != last) {
+    last = at->source;
+    place = placeof(last);
+  }
+  if (place != 0)
+    counters[(place + (uint32_t)at->currentline) % COUNTERS]++;
 }
 
 

@@ -78,8 +78,19 @@ local function compiled(name, target, flags)
 end
 
 
+local function compiled_process()
+    return compiled("process", "process.so", "-shared -fPIC -ldl -Wl,-z,lazy,-z,nodelete")
+end
+
+
+--- The helper `process` for this process itself.
+function M.process()
+    return assert(package.loadlib(compiled_process(), "luaopen_process"))()
+end
+
+
 local function environment(settings)
-    local process = compiled("process", "process.so", "-shared -fPIC -ldl -Wl,-z,lazy,-z,nodelete")
+    local process = compiled_process()
     local list = { "env -u LUA_INIT", "LUA_PATH=" .. quoted(package.path),
         "LUA_CPATH=" .. quoted(emulator.get().dir .. "/?.so;" .. package.cpath) }
     for name, value in pairs(settings.env or {}) do

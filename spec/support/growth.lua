@@ -41,6 +41,19 @@ function M.measure(f, warm, times)
 end
 
 
+--- By how much the straight line through points {x, y} (least squares) rises from first to last x.
+function M.rise(points)
+    local n, sx, sy, sxx, sxy = #points, 0, 0, 0, 0
+    for _, point in ipairs(points) do
+        local x, y = point[1] - points[1][1], point[2]
+        sx, sy = sx + x, sy + y
+        sxx, sxy = sxx + x * x, sxy + x * y
+    end
+    local slope = (n * sxy - sx * sy) / (n * sxx - sx * sx)
+    return slope * (points[n][1] - points[1][1])
+end
+
+
 --- Measures the function that `program` returns, Lua text in which `emr` is there.
 function M.of(program, warm, times)
     local result = child.lua(([[
