@@ -11,7 +11,7 @@ local descriptors = require "spec.support.descriptors"
 local dir
 
 setup(function()
-    dir = call.cloud().dir .. "/host"
+    dir = call.cloud().dir .. "/files"
     lfs.mkdir(dir)
 end)
 

@@ -18,6 +18,7 @@ function loops.cqueues(cqueues)
             loop = cqueues.new()
             loop:wrap(f)
             assert(loop:loop())
+            loop = nil  -- it has descriptors
         end,
         beside = function(f) loop:wrap(f) end,
         pause = cqueues.sleep,

@@ -312,7 +312,7 @@ describe("a transfer", function()
             collectgarbage()
             collectgarbage()
             assert.equal(0, emr.step(0))
-            assert.equal(before, descriptors.count())
+            assert.is_true(descriptors.count() <= before)
             call.works()
         end)
 

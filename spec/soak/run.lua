@@ -23,7 +23,7 @@ local FORK_EVERY = 10  -- batches
 local LIMITS = { resident = 1024, heap = 256, descriptors = 4 }
 
 local emu = emulator.get()
-local process = child.process()
+local process = child.load "process"
 
 local function quoted(value)
     return ("%q"):format(value)

@@ -100,10 +100,11 @@ function M.took(min, max, seconds)
 end
 
 
-local function assert_clean(value)
+--- Asserts that no canary and no signature is in a value, or in the texts of a table.
+function M.assert_clean(value)
     if type(value) == "table" then
         for _, member in pairs(value) do
-            assert_clean(member)
+            M.assert_clean(member)
         end
         return
     end
@@ -133,7 +134,7 @@ function M.failed(kind, code, result, message, err)
     assert(message == err.message and message == tostring(err), "message and err differ")
     assert(#message <= 512 and not message:find("[%c\127]"), "not one short line: " .. message)
     assert(err.retryable == retryable(kind, err.code) or err.status == 407, "retryable: " .. got)
-    assert_clean(err)
+    M.assert_clean(err)
     return err
 end
 

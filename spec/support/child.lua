@@ -78,19 +78,19 @@ local function compiled(name, target, flags)
 end
 
 
-local function compiled_process()
-    return compiled("process", "process.so", "-shared -fPIC -ldl -Wl,-z,lazy,-z,nodelete")
+local function library(name)
+    return compiled(name, name .. ".so", "-shared -fPIC -ldl -lcrypto -Wl,-z,lazy,-z,nodelete")
 end
 
 
---- The helper `process` for this process itself.
-function M.process()
-    return assert(package.loadlib(compiled_process(), "luaopen_process"))()
+--- Loads spec/support/NAME.c into this process.
+function M.load(name)
+    return assert(package.loadlib(library(name), "luaopen_" .. name))()
 end
 
 
 local function environment(settings)
-    local process = compiled_process()
+    local process = library "process"
     local list = { "env -u LUA_INIT", "LUA_PATH=" .. quoted(package.path),
         "LUA_CPATH=" .. quoted(emulator.get().dir .. "/?.so;" .. package.cpath) }
     for name, value in pairs(settings.env or {}) do
@@ -112,6 +112,17 @@ local function script(text)
     file:write(PRELUDE:format(emulator.get().dir), text, "\n")
     file:close()
     return path
+end
+
+
+--- Runs a spec, given as text, under busted with the settings of this tree.
+function M.spec(text)
+    local path = scratch "spec.lua"
+    local file = assert(io.open(path, "w"))
+    file:write(text)
+    file:close()
+    return M.run(("%s %s tools/busted.lua %s"):format(environment {}, quoted((M.interpreter())),
+        quoted(path)))
 end
 
 

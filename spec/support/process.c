@@ -18,6 +18,10 @@
 #include <lua.h>
 #include <lauxlib.h>
 
+#ifndef SA_RESTORER
+#define SA_RESTORER 0x04000000  /* the C library sets it whenever it restores a signal */
+#endif
+
 static volatile double ahead;  /* seconds */
 static volatile sig_atomic_t counted;
 
@@ -169,7 +173,7 @@ static int l_signals (lua_State *L) {
     char text[64];
     sigaction(n, NULL, &action);
     snprintf(text, sizeof(text), "%d:%p/%d/%d ", n, *(void **)&action.sa_handler,
-             action.sa_flags, sigismember(&blocked, n));
+             action.sa_flags & ~SA_RESTORER, sigismember(&blocked, n));
     luaL_addstring(&b, text);
   }
   luaL_pushresult(&b);
