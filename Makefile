@@ -64,7 +64,7 @@ module-for-nginx:
 emulator: ## the emulated cloud to try scripts against, until Ctrl-C
 	@tools/install-packages build demo
 	@$(MAKE) --no-print-directory all
-	@$(IN_TREE) exec spec/emulator/run foreground
+	@$(IN_TREE) exec spec/emulator/run foreground build/emulator
 
 test: ## install what is missing, build, and run the specs (SPEC=spec/sign_spec.lua: only that one)
 	@tools/install-packages build demo test

@@ -109,7 +109,7 @@ local function configuration(o, port)
         temporary = table.concat(temporary, " "),
         workers = o.workers or 1, main = o.main or "", http = o.http or "", server = o.server or "",
     }
-    return (CONF:gsub("@([%l_]+)@", values))
+    return ((o.whole or CONF):gsub("@([%l_]+)@", values))
 end
 
 local function environment(variables)
@@ -155,8 +155,9 @@ function M.root()
 end
 
 --- Starts one. `main`, `http` and `server` are directives for those places of its configuration,
--- `env` its whole environment (a table), `workers` how many of them.
----@param o table   {main?, http?, server?, env?, workers?}
+-- `env` its whole environment (a table), `workers` how many of them; `whole` is a configuration in
+-- place of all, with the same @words@.
+---@param o table   {main?, http?, server?, env?, workers?, whole?}
 ---@return table server   {url, pid, directory, ...}
 function M.start(o)
     local root = M.root()
