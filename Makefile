@@ -170,8 +170,8 @@ uninstall: ## what install put there
 	rm -f $(DESTDIR)$(LIBDIR)/emr.so
 	rm -rf $(DESTDIR)$(LUADIR)/emr
 
-clean: ## remove build/
-	rm -rf build
+clean: ## remove build/, and what luarocks make leaves
+	rm -rf build emr.so src/*.o
 
 help: ## this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12

@@ -2,6 +2,7 @@
 --
 --     lua5.4 examples/cqueues.lua WORKSPACE CLUSTER...
 --
+-- Needs cqueues (Debian: lua-cqueues).
 -- Keys and region come from where the vendor's tools look for them.
 -- Exit status: 0 when all run, 1 when one does not get there within 300 seconds, 2 when an
 -- argument is missing.

@@ -2,6 +2,7 @@
 --
 --     lua5.4 examples/luv.lua WORKSPACE CLUSTER...
 --
+-- Needs luv (Debian: lua-luv).
 -- Keys and region come from where the vendor's tools look for them.
 -- Exit status: 0 when all run, 1 when one does not get there within 300 seconds, 2 when an
 -- argument is missing.

@@ -3,6 +3,7 @@
 --
 --     lua5.4 examples/other_http_client.lua WORKSPACE CLUSTER
 --
+-- Needs LuaSocket and LuaSec (Debian: lua-socket lua-sec).
 -- Keys come from ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET.
 -- Exit status: 0, or 1 when the call failed, or 2 when an argument is missing.
 
