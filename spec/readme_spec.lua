@@ -166,7 +166,7 @@ describe("README:", function()
             local text = block.text
             for printed, here in pairs {
                 ["include /etc/nginx/modules-enabled/*.conf;"] = "@load@ @user@",
-                ["daemon off;\nerror_log stderr;\npid emr.pid;"] =
+                ["daemon off;\nerror_log stderr;\npid /tmp/emr-nginx.pid;"] =
                     "daemon off; pid nginx.pid; error_log error.log notice;",
                 ["listen 127.0.0.1:8080;"] = "listen 127.0.0.1:@port@;",
                 ["/usr/local/share/lua/5.1/?.lua;"] = root .. "/lua/?.lua;@lua_path@;",
