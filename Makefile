@@ -83,6 +83,9 @@ test-all: ## the specs under every Lua that is on this machine
 reference: ## REFERENCE.md and lua/emr/types/operations.lua, from the annotations and the catalogue
 	@$(IN_TREE) "$$(lua_program)" tools/reference.lua
 
+fault-table: test ## the specs, then the table of the fault catalogue in the README from what they recorded
+	@$(IN_TREE) "$$(lua_program)" tools/fault-table.lua $(BUILD)/rows
+
 lint: ## luacheck, cppcheck, clang-tidy, and gcc and clang with -Werror for every Lua on this machine
 	@tools/install-packages build lint
 	luacheck --quiet .
@@ -176,5 +179,5 @@ clean: ## remove build/, and what luarocks make leaves
 help: ## this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 
-.PHONY: all packages reference demo demo-nginx module-for-nginx emulator test test-all lint musl asan fuzz valgrind \
+.PHONY: all packages reference demo demo-nginx module-for-nginx emulator test test-all fault-table lint musl asan fuzz valgrind \
   bench bench-growth bench-nginx bench-check bench-record install uninstall clean help

@@ -3,17 +3,26 @@
 
 local cjson = require "cjson"
 local emr = require "emr"
+local lfs = require "lfs"
 
 local NULL = emr.null
+local SUITE = "spec/data/JSONTestSuite/"
+
+local function read(path)
+    local file = assert(io.open(path, "rb"))
+    local text = file:read "*a"
+    file:close()
+    return text
+end
 
 local function nested(depth, open, close)
     return open:rep(depth) .. (open:find("{", 1, true) and "1" or "") .. close:rep(depth)
 end
 
--- Fails as JSON must, and shows nothing of the text.
-local function refused(text)
+-- Fails as JSON must, and shows nothing of the text. `name` tells the text to the reader.
+local function refused(text, name)
     local value, message, err = emr.decode(text)
-    assert.is_nil(value)
+    assert(value == nil and err, name)
     assert.same({ "protocol", "json", false }, { err.kind, err.code, err.retryable })
     assert.equal(message, err.message)
     assert.equal(message, tostring(err))
@@ -84,7 +93,7 @@ describe("emr.decode", function()
 
     describe("n: refuses", function()
         local groups = {
-            ["structures"] = {
+            ["F3: structures"] = {
                 "", " ", "\n", "[", "]", "{", "}", "[1", "[1,", "[1,]", "[,1]", "[,]", "[1,,2]",
                 "[1 2]", "[1]]", "[1}", "{]", "[][]", "[] {}", "{}}", '{"a"}', '{"a":}', '{"a":1',
                 '{"a":1,}', '{,"a":1}', '{"a":1,,"b":2}', '{"a" 1}', '{"a"::1}', '{"a":1 "b":2}',
@@ -93,12 +102,12 @@ describe("emr.decode", function()
                 '{"a":1,"b"}', "{[]:1}", "[\f]", "[\11]", "\194\160[]", "[\226\129\160]", "[]\0",
                 "\0[]", "[\0]", "[1]\0CANARY",
             },
-            ["words"] = {
+            ["F3: words"] = {
                 "nul", "nulll", "NULL", "Null", "tru", "True", "TRUE", "fals", "falsee", "nil",
                 "none", "undefined", "[nul]", "[tru", "[fals]", "truefalse", "true false", "t", "n",
                 "f",
             },
-            ["numbers"] = {
+            ["F4: numbers"] = {
                 "NaN", "nan", "-NaN", "Infinity", "-Infinity", "inf", "-inf", "[NaN]", "[Infinity]",
                 "0x10", "0xA", "0x", "-0x1", "012", "00", "-012", "-01", "+1", "++1", "-", "--1",
                 "- 1", "1.", "-2.", "2.e3", "1.e", ".5", "-.5", "-.123", "1e", "1E+", "1e-",
@@ -106,12 +115,12 @@ describe("emr.decode", function()
                 "1L", "1a", "0.1a", "1 .5", "1e 2", "[1.]", "[-]", "[1e]", "[012]", "\239\188\145",
                 "[1e999x]", "1..2", "0e", "0e+",
             },
-            ["numbers that are too large"] = {
+            ["F4: numbers that are too large"] = {
                 "1e999", "-1e999", "1e309", "[1e400]", '{"a":1e999}', '{"a":[{"b":-1e999}]}',
                 ("9"):rep(400), "-" .. ("9"):rep(400), "[1," .. ("9"):rep(310) .. "]",
                 ("9"):rep(400) .. ".5", "1" .. ("0"):rep(309),
             },
-            ["strings"] = {
+            ["F6: strings"] = {
                 '"', '"a', "'a'", "a", "[a]", '["a]', '["a', '"\\"', '"\\', '"\\x41"', '"\\a"',
                 '"\\0"', '"\\\'"', '"\\U0041"', '"\\u"', '"\\u1"', '"\\u12"', '"\\u123"', '"\\u123',
                 '"\\u12G4"', '"\\u 123"', '"\\u-123"', '"\\u+123"', '"\\u0x12"', '"\\', '"\\u',
@@ -119,45 +128,45 @@ describe("emr.decode", function()
                 '{"a\nb":1}', '"a"b', '""""', "\226\128\156a\226\128\157", "`a`", '"\\\n"',
                 '"\\\226\130\172"',
             },
-            ["half surrogate pairs"] = {
+            ["F6: half surrogate pairs"] = {
                 '"\\ud800"', '"\\udfff"', '"\\ud83d"', '"\\ude00\\ud83d"', '"\\ud83dx"',
                 '"\\ud83d\\n"', '"\\ud83d\\u0041"', '"\\ud83d\\ud83d"', '"\\ud83d\\ud83d\\ude00"',
                 '"\\ud83d\\u"', '"\\ud83d\\u12"', '"\\ud83d\\', '{"\\ud800":1}',
             },
-            ["text that is not UTF-8"] = {
+            ["F6: text that is not UTF-8"] = {
                 '"\128"', '"\255"', '"\254"', '"\192\175"', '"\193\191"', '"\224\128\175"',
                 '"\224\159\191"', '"\240\128\128\175"', '"\240\143\191\191"', '"\237\160\128"',
                 '"\237\191\191"', '"\244\144\128\128"', '"\245\128\128\128"', '"\230\181"',
                 '"\230"', '"\240\159\152"', '"\230\181x"', '"\195(', '{"\255":1}', "\255", "[\255]",
                 '"\2551234567890123456"', '"\248\136\128\128\128"',
             },
-            ["byte order marks and other encodings"] = {
+            ["F6: byte order marks and other encodings"] = {
                 "\239\187\191{}", "\239\187\191", "{}\239\187\191", "\239\187{}", "\254\255\0{\0}",
                 "\255\254{\0}\0", "\0\0\0{\0\0\0}",
             },
-            ["comments"] = {
+            ["F3: comments"] = {
                 "// x\n{}", "{} // x", "/* x */{}", "{}/* x */", "[1,/* x */2]", "{}#x", "# x\n{}",
                 "-- x\n{}", "<!-- x -->{}",
             },
-            ["what services answer instead"] = {
+            ["F3: what services answer instead"] = {
                 "<html></html>", '<?xml version="1.0"?>', "CANARY", "OK", "callback({})",
                 ")]}',\n{}", "\31\139\8\0", "{}{}", "{}\n{}",
             },
-            ["too many levels"] = {
+            ["F5: too many levels"] = {
                 nested(65, "[", "]"), nested(65, '{"a":', "}"), nested(65, "[", ""),
                 nested(1001, "[", "]"), nested(1001, '{"a":', "}"), nested(33, '[{"a":', "}]"),
                 "[1," .. nested(64, "[", "]") .. "]",
             },
         }
         for group, texts in pairs(groups) do
-            for i, text in ipairs(texts) do
-                it(("%s: %d, %q"):format(group, i, text:sub(1, 40)), function()
-                    refused(text)
-                end)
-            end
+            it(group, function()
+                for i, text in ipairs(texts) do
+                    refused(text, ("%d, %q"):format(i, text:sub(1, 40)))
+                end
+            end)
         end
 
-        it("a million levels, in less than 50 ms", function()
+        it("F5: a million levels, in less than 50 ms", function()
             for _, open in ipairs { "[", '{"a":' } do
                 local text = open:rep(1000000)
                 local best = math.huge
@@ -171,7 +180,7 @@ describe("emr.decode", function()
         end)
     end)
 
-    it("accepts 64 levels", function()
+    it("F5: accepts 64 levels", function()
         for _, kind in ipairs { { "[", "]" }, { '{"a":', "}" } } do
             local value = assert(emr.decode(nested(64, kind[1], kind[2])))
             local depth = 0
@@ -202,7 +211,7 @@ describe("emr.decode", function()
             { "9007199254740992.0", 2 ^ 53 }, { "9.007199254740992e15", 2 ^ 53 }, { "1e-999", 0 },
         }
         for _, case in ipairs(integers) do
-            it(case[1] .. ": an integer, wherever it stands", function()
+            it("F7: " .. case[1] .. ": an integer, wherever it stands", function()
                 for _, text in ipairs { "%s", "[%s]", '{"a":%s}', '[{"a":[1,%s]}]' } do
                     local value = emr.decode(text:format(case[1]))
                     while type(value) == "table" do
@@ -230,7 +239,7 @@ describe("emr.decode", function()
             { "0." .. ("0"):rep(300) .. "1", 1e-301 }, { "1." .. ("1"):rep(1000), 10 / 9 },
         }
         for _, case in ipairs(floats) do
-            it(case[1]:sub(1, 30) .. ": the nearest float", function()
+            it("F7: " .. case[1]:sub(1, 30) .. ": the nearest float", function()
                 for _, text in ipairs { "%s", "[%s]", '{"a":%s}' } do
                     local value = emr.decode(text:format(case[1]))
                     value = type(value) == "table" and (value[1] or value.a) or value
@@ -241,12 +250,39 @@ describe("emr.decode", function()
         end
     end)
 
-    it("gives null in arrays as the NULL that cjson and nginx know", function()
+    it("F8: gives null in arrays as the NULL that cjson and nginx know", function()
         assert.equal("userdata", type(emr.null))
         assert.equal(cjson.null, emr.decode("[null]")[1])
     end)
 
-    it("is not touched by what the host sets on its lua-cjson", function()
+    -- Files y_ must be accepted, files n_ refused. For files i_ the suite leaves the choice; ours:
+    -- no half surrogates, no broken UTF-8, nothing beyond a double.
+    describe("F11: JSONTestSuite", function()
+        local ACCEPTED = {}
+        for _, name in ipairs { "double_huge_neg_exp", "real_underflow", "too_big_neg_int",
+            "too_big_pos_int", "very_big_negative_int" } do
+            ACCEPTED["i_number_" .. name .. ".json"] = true
+        end
+
+        for kind, count in pairs { y = 95, n = 188, i = 35 } do
+            it(("F11: %d files %s_"):format(count, kind), function()
+                local found = 0
+                for name in lfs.dir(SUITE) do
+                    if name:find("^" .. kind .. "_.*%.json$") then
+                        found = found + 1
+                        if kind == "y" or ACCEPTED[name] then
+                            assert(emr.decode(read(SUITE .. name)) ~= nil, name)
+                        else
+                            refused(read(SUITE .. name), name)
+                        end
+                    end
+                end
+                assert.equal(count, found)
+            end)
+        end
+    end)
+
+    it("F4: is not touched by what the host sets on its lua-cjson", function()
         local settings = { decode_max_depth = 1, decode_invalid_numbers = true,
             decode_array_with_array_mt = true }
         local before = {}

@@ -27,7 +27,8 @@ describe("a reply", function()
     local function text(argument)
         local words = {}
         for name, value in pairs(argument or {}) do
-            words[#words + 1] = name .. "=" .. (type(value) == "table" and "..." or tostring(value))
+            local shown = type(value) == "table" and "..." or tostring(value):sub(1, 20)
+            words[#words + 1] = name .. "=" .. shown
         end
         table.sort(words)
         return table.concat(words, " ")

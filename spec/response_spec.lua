@@ -132,7 +132,7 @@ describe("a good reply", function()
         assert.same(DOCUMENTED, response)
     end)
 
-    it("may have any 2xx status, any headers, any content type, blanks around it", function()
+    it("F3: may have any 2xx status, any headers, any content type, blanks around it", function()
         for _, status in ipairs { 200, 201, 202, 203, 206, 226, 299 } do
             assert.same(DOCUMENTED, parse(SAMPLE, status))
         end
@@ -216,12 +216,18 @@ describe("a reply that should have been good", function()
         end
     end)
 
-    for _, body in ipairs { " ", "\r\n", "<html>CANARY</html>", "CANARY", "\1\2{]CANARY\255\254",
-        "{'sessionCluster':{}}", '{"sessionCluster":{"a":NaN}}', '{"sessionCluster":{"a":1e999}}',
-        '{"sessionCluster":{"a":0x10}}', '{"sessionCluster":{"a":"\255CANARY"}}',
-        '{"sessionCluster":' .. ("["):rep(64) .. ("]"):rep(64) .. "}" } do
-        it(("F1, F3 to F6: %q is protocol/json"):format(body:sub(1, 50)), function()
-            fails("protocol", "json", body)
+    for _, case in ipairs {
+        { "F1", "<html>CANARY</html>" }, { "F3", " " }, { "F3", "\r\n" }, { "F3", "CANARY" },
+        { "F3", "\1\2{]CANARY\255\254" }, { "F3", "{'sessionCluster':{}}" },
+        { "F4", '{"sessionCluster":{"a":NaN}}' }, { "F4", '{"sessionCluster":{"a":1e999}}' },
+        { "F4", '{"sessionCluster":{"a":0x10}}' }, { "F4", '{"sessionCluster":{"a":012}}' },
+        { "F4", '{"sessionCluster":{"a":-Infinity}}' },
+        { "F5", '{"sessionCluster":' .. ("["):rep(64) .. ("]"):rep(64) .. "}" },
+        { "F6", '{"sessionCluster":{"a":"\255CANARY"}}' },
+        { "F6", '\239\187\191{"sessionCluster":{}}' },
+    } do
+        it(("%s: %q is protocol/json"):format(case[1], case[2]:sub(1, 50)), function()
+            fails("protocol", "json", case[2])
         end)
     end
 

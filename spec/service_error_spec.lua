@@ -46,7 +46,7 @@ describe("an error body", function()
             "requestId":"R-1","httpStatusCode":403}]],
         ["with requestid"] =
             '{"code":"OperationDenied","message":"You may not.","requestid":"R-1"}',
-        ["in XML (F2)"] = [[<?xml version="1.0" encoding="UTF-8"?><Error><RequestId>R-1</RequestId>
+        ["F2: in XML"] = [[<?xml version="1.0" encoding="UTF-8"?><Error><RequestId>R-1</RequestId>
             <HostId>h</HostId><Code>OperationDenied</Code><Message>You may not.</Message></Error>]],
     }
     for what, body in pairs(full) do
@@ -72,7 +72,7 @@ describe("an error body", function()
         ["only a request id"] = { '{"requestId":"B-1"}', nil, "B-1" },
         ["nothing"] = { "", nil, "H-1" },
         ["blanks"] = { " \r\n", nil, "H-1" },
-        ["HTML (F1)"] = { "<html><h1>502 CANARY</h1></html>", nil, "H-1" },
+        ["HTML"] = { "<html><h1>502 CANARY</h1></html>", nil, "H-1" },
         ["cut JSON"] = { '{"code":"X","message":"CANARY', nil, "H-1" },
         ["an array"] = { '[{"code":"CANARY"}]', nil, "H-1" },
         ["a string"] = { '"CANARY"', nil, "H-1" },
@@ -83,7 +83,7 @@ describe("an error body", function()
         ["booleans"] = { '{"code":true,"message":false,"requestId":true}', nil, "H-1" },
     }
     for what, case in pairs(partial) do
-        it("with " .. what .. " keeps the status, and the id of the header", function()
+        it("F10: with " .. what .. " keeps the status, and the id of the header", function()
             for _, status in ipairs { 400, 403, 404, 500, 502, 503, 504 } do
                 local err = fails { status = status, body = case[1], headers = header }
                 assert.same({ "service", case[2], case[3] }, { err.kind, err.code, err.request_id })
@@ -94,7 +94,7 @@ describe("an error body", function()
         end)
     end
 
-    it("with numbers for texts is read without a raise (F10)", function()
+    it("F10: with numbers for texts is read without a raise", function()
         local err = fails { status = 400, headers = header,
             body = '{"code":1000001,"message":12,"requestId":13}' }
         assert.equal("service", err.kind)
@@ -104,7 +104,7 @@ describe("an error body", function()
         assert.equal("service", err.kind)
     end)
 
-    it("inside a 2xx counts when there is no cluster (F10)", function()
+    it("F10: inside a 2xx counts when there is no cluster", function()
         for _, name in ipairs { "code", "Code" } do
             local err = fails { status = 200, headers = header,
                 body = ('{"%s":"ResourceNotFound","message":"gone"}'):format(name) }
@@ -151,7 +151,7 @@ describe("an error body", function()
         ["percent signs"] = "%s%d%n%1", ["emoji at every offset"] = ("\240\159\152\128"):rep(200),
     }
     for what, text in pairs(texts) do
-        it("with " .. what .. " gives one line of at most 512 bytes", function()
+        it("F10: with " .. what .. " gives one line of at most 512 bytes", function()
             for shift = 0, 3 do
                 local padded = ("p"):rep(shift) .. text
                 for _, name in ipairs { "code", "message", "requestId" } do
@@ -173,7 +173,7 @@ describe("an error body", function()
         end
     end)
 
-    it("of SignatureDoesNotMatch is not quoted, wherever the string to sign stands", function()
+    it("G12, L1: of SignatureDoesNotMatch is not quoted, wherever that text stands", function()
         local quote = "server string to sign is:ACS3-HMAC-SHA256\\nCANARYHASH server canonical "
             .. "request is:GET\\n/CANARY\\nx-acs-security-token:CANARYTOKEN"
         for _, body in ipairs {
@@ -200,7 +200,7 @@ describe("an error body", function()
 end)
 
 
-describe("2.3: the kind of an error is", function()
+describe("2.3, G1, G2, G3: the kind of an error is", function()
     -- kind, retryable, status, code, headers
     local rows = {
         -- G1: ordinary codes
@@ -270,7 +270,7 @@ describe("2.4: retry_after is", function()
     }
     for value, seconds in pairs(vendor) do
         local shown = value:sub(1, 30)
-        it(("%s for x-acs-retry-after: %q (ms)"):format(tostring(seconds), shown), function()
+        it(("G5: %s for x-acs-retry-after: %q (ms)"):format(tostring(seconds), shown), function()
             for _, reply in ipairs { THROTTLED, BUSY, { 400, "" } } do
                 assert.equal(seconds or nil, hint(reply, { ["x-acs-retry-after"] = value }))
                 assert.equal(seconds or nil, hint(reply, { ["X-Acs-Retry-After"] = value }))
@@ -283,7 +283,7 @@ describe("2.4: retry_after is", function()
         ["86400001"] = false, ["2s"] = false, [""] = false, ["1.5"] = false,
     }
     for value, seconds in pairs(time_left) do
-        it(("%s for TimeLeft:%s (ms)"):format(tostring(seconds), value), function()
+        it(("G6: %s for TimeLeft:%s (ms)"):format(tostring(seconds), value), function()
             for _, name in ipairs { "x-ratelimit-user", "X-RateLimit-User-Api" } do
                 assert.equal(seconds or nil, hint(THROTTLED, { [name] = FIELDS:format(value) }))
             end
@@ -292,18 +292,18 @@ describe("2.4: retry_after is", function()
 
     for _, value in ipairs { "", "TimeLeft", "TimeLeft:", "2000", "Limit:1", "XTimeLeft:2000",
         "TimeLeft=2000", ",,,:::", "TimeLeft:2000ms,Limit:1" } do
-        it(("nil for x-ratelimit-user: %q"):format(value), function()
+        it(("G6: nil for x-ratelimit-user: %q"):format(value), function()
             assert.is_nil(hint(THROTTLED, { ["x-ratelimit-user"] = value }))
         end)
     end
 
-    it("TimeLeft wherever it stands in its header", function()
+    it("G6: TimeLeft wherever it stands in its header", function()
         for _, value in ipairs { "TimeLeft:2000", "TimeLeft:2000,Reset:1", "A:1,TimeLeft:2000" } do
             assert.equal(2, hint(THROTTLED, { ["x-ratelimit-user"] = value }))
         end
     end)
 
-    it("the larger of the two TimeLefts", function()
+    it("G6: the larger of the two TimeLefts", function()
         for _, pair in ipairs { { "2000", "3000" }, { "3000", "2000" }, { "3000", "x" },
             { "0", "3000" } } do
             assert.equal(3, hint(THROTTLED, { ["x-ratelimit-user"] = FIELDS:format(pair[1]),
@@ -311,7 +311,7 @@ describe("2.4: retry_after is", function()
         end
     end)
 
-    it("not TimeLeft without a throttling code", function()
+    it("G6: not TimeLeft without a throttling code", function()
         assert.is_nil(hint(BUSY, { ["x-ratelimit-user"] = FIELDS:format("2000") }))
         assert.is_nil(hint({ 400, '{"Code":"InvalidParameter"}' },
             { ["x-ratelimit-user"] = FIELDS:format("2000") }))
@@ -329,14 +329,14 @@ describe("2.4: retry_after is", function()
         ["Thu, 01 Jan 1970 00:00:00 GMT"] = false, ["xun, 06 Nov 1994 0a:49:57 GMT"] = false,
     }
     for value, seconds in pairs(standard) do
-        it(("%s for Retry-After: %s"):format(tostring(seconds), value), function()
+        it(("G7: %s for Retry-After: %s"):format(tostring(seconds), value), function()
             for _, reply in ipairs { THROTTLED, BUSY } do
                 assert.equal(seconds or nil, hint(reply, { ["Retry-After"] = value, Date = DATE }))
             end
         end)
     end
 
-    it("a date counted from this machine's clock where the reply has no date", function()
+    it("G7: a date counted from this machine's clock where the reply has no date", function()
         local now = os.time()
         local seconds = hint(BUSY, { ["retry-after"] = os.date("!%a, %d %b %Y %H:%M:%S GMT",
             now + 100) })
@@ -346,7 +346,7 @@ describe("2.4: retry_after is", function()
         end
     end)
 
-    it("the first valid one in the order of 2.4", function()
+    it("G5, G6, G7: the first valid one in the order of 2.4", function()
         local all = { ["x-acs-retry-after"] = "1000", ["x-ratelimit-user"] = FIELDS:format("2000"),
             ["retry-after"] = "3" }
         assert.equal(1, hint(THROTTLED, all))

@@ -1,8 +1,10 @@
 --- The rows of the fault catalogue, and which of them a spec is about: its name says so.
 
-local M = { list = {}, title = {} }
+local data = require "spec.data.rows"
 
-for _, group in ipairs(require "spec.data.rows") do
+local M = { list = {}, title = {}, groups = data, departures = data.departures }
+
+for _, group in ipairs(data) do
     for i, title in ipairs(group) do
         local id = group.letter .. i
         M.list[#M.list + 1] = id
@@ -11,12 +13,14 @@ for _, group in ipairs(require "spec.data.rows") do
 end
 
 
---- The rows in a name such as "B4, B6: a port", in the order in which they stand there.
+--- The rows in a name such as "what is sent B4, B6: a port", as they stand there.
 function M.of(name)
     local found = {}
-    for id in name:gmatch("%f[%w]%u%d%d?%f[%W]") do
-        if M.title[id] then
-            found[#found + 1] = id
+    for ids in name:gmatch "%f[%w](%u%d%d?[%u%d, ]*):" do
+        for id in ids:gmatch "%u%d+" do
+            if M.title[id] then
+                found[#found + 1] = id
+            end
         end
     end
     return found

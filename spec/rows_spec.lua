@@ -1,0 +1,48 @@
+-- Every row of the fault catalogue is tried.
+
+local lfs = require "lfs"
+
+local rows = require "spec.support.rows"
+
+local function read(path)
+    local file = assert(io.open(path, "rb"))
+    local text = file:read "*a"
+    file:close()
+    return text
+end
+
+-- The rows that stand at the beginning of a text in quotes: it("E6: ..."), fails("E6", ...).
+local function named()
+    local found = {}
+    for name in lfs.dir "spec" do
+        if name:find "_spec%.lua$" then
+            for ids in read("spec/" .. name):gmatch "[\"']([A-M]%d%d?[A-M%d, ]*)[:\"']" do
+                for id in ids:gmatch "%u%d+" do
+                    found[id] = name
+                end
+            end
+        end
+    end
+    return found
+end
+
+describe("the fault catalogue", function()
+    it("has 113 rows", function()
+        assert.equal(113, #rows.list)
+    end)
+
+    it("has no spec for a row that is not there", function()
+        for id, name in pairs(named()) do
+            assert(rows.title[id], name .. ": " .. id)
+        end
+    end)
+
+    it("is departed from in five rows at most, for a reason", function()
+        local count = 0
+        for id, reason in pairs(rows.departures) do
+            assert(rows.title[id] and #reason > 20, id)
+            count = count + 1
+        end
+        assert(count <= 5, count .. " departures")
+    end)
+end)

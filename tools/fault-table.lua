@@ -1,0 +1,77 @@
+-- Writes the table of the fault catalogue into README.md, between two marks, from what a run of all
+-- specs has recorded: `lua tools/fault-table.lua build/LUA/rows`. See spec/data/rows.lua.
+
+package.path = "./?.lua;" .. package.path
+local rows = require "spec.support.rows"
+
+local README, RECORD = "README.md", arg[1]
+local BEGIN, END = "<!-- written by make fault-table -->\n", "<!-- until here -->\n"
+local MOST_SKIPPED = 6
+
+local function read(path)
+    local file = assert(io.open(path))
+    local text = file:read "*a"
+    file:close()
+    return text
+end
+
+-- row -> why some of its specs were skipped, or false
+local function outcomes()
+    local found = {}
+    for row, outcome, name, why in read(RECORD):gmatch "(%S+)\t(%a+)\t([^\t]*)\t([^\n]*)\n" do
+        assert(outcome ~= "failed", row .. " failed: " .. name)
+        if outcome == "skipped" then
+            found[row] = why:gsub("^%S+:%-?%d+: ", "")
+        end
+        found[row] = found[row] or false
+    end
+    return found
+end
+
+local function line(...)
+    return "| " .. table.concat({ ... }, " | ") .. " |\n"
+end
+
+-- What the table says of a group, and what is to be said of single rows.
+local function describe(group, skipped, remarks)
+    local count = { tried = 0, skipped = 0, departed = 0 }
+    for i, title in ipairs(group) do
+        local id = group.letter .. i
+        assert(skipped[id] ~= nil, "nothing has tried " .. id .. "; was it a run of all specs?")
+        count.tried = count.tried + 1
+        for what, why in pairs { skipped = skipped[id] or nil, departed = rows.departures[id] } do
+            count[what] = count[what] + 1
+            table.insert(remarks[what], ("- %s, %s: %s\n"):format(id, title, why))
+        end
+    end
+    return line(group.letter, group.name, count.tried, count.tried - count.skipped, count.skipped,
+        count.departed)
+end
+
+local function table_of(skipped)
+    local remarks = { skipped = {}, departed = {} }
+    local text = line("", "rows about", "tried", "passed", "skipped in part", "not quite as wished")
+        .. line("---", "---", "---:", "---:", "---:", "---:")
+    for _, group in ipairs(rows.groups) do
+        text = text .. describe(group, skipped, remarks)
+    end
+    assert(#remarks.skipped <= MOST_SKIPPED, #remarks.skipped .. " rows were skipped")
+    for _, part in ipairs {
+        { "Skipped in part on the machine that wrote this:", remarks.skipped },
+        { "Not quite as one would wish, and what is so instead:", remarks.departed },
+    } do
+        if #part[2] > 0 then
+            text = text .. "\n" .. part[1] .. "\n\n" .. table.concat(part[2])
+        end
+    end
+    return text
+end
+
+local text = read(README)
+local _, first = text:find(BEGIN, 1, true)
+local last = text:find(END, 1, true)
+assert(first and last, README .. " has no marks")
+local written = table_of(outcomes())
+local file = assert(io.open(README, "w"))
+file:write(text:sub(1, first), written, text:sub(last))
+file:close()
