@@ -90,12 +90,16 @@ lint: ## luacheck, cppcheck, clang-tidy, and gcc and clang with -Werror for ever
 	@tools/install-packages build lint
 	luacheck --quiet .
 	cppcheck --quiet --std=c99 --enable=warning,performance,portability --inline-suppr \
-	  --suppress=missingIncludeSystem --error-exitcode=1 src tools
+	  --suppress=missingIncludeSystem --error-exitcode=1 src tools spec/bench
 	@# file by file: over several, clang-tidy 14 takes a va_list that was begun for one that was not
-	@for file in src/*.c tools/*.c; do clang-tidy --quiet $$file -- $(ALL_CFLAGS) 2>/dev/null || exit 1; done
+	@for file in src/*.c tools/*.c spec/bench/*.c; do \
+	  clang-tidy --quiet $$file -- $(ALL_CFLAGS) -DWITH_LUA 2>/dev/null || exit 1; done
 	@for lua in $(FOUND_LUAS); do for cc in gcc clang; do \
 	  $(MAKE) -s --no-print-directory LUA=$$lua CC=$$cc CFLAGS=-Werror BUILD=build/lint/$$cc-$$lua all || exit 1; \
 	done; done
+	@for cc in gcc clang; do \
+	  $(MAKE) -s --no-print-directory CC=$$cc CFLAGS=-Werror BENCH_BUILD=build/lint/$$cc-bench bench-programs || exit 1; \
+	done
 
 musl: ## builds against musl, the C library of Alpine, and looks whether all that it needs is there
 	@tools/install-packages build musl
@@ -142,25 +146,27 @@ valgrind: ## the specs under valgrind (slow)
 	@export EMR_SKIP_NGINX=1; $(RUN_SPECS)
 
 # Lua 5.4 and LuaJIT, whatever LUA says. The C programs show what the libraries cost without a module.
-BENCH = run.lua table
 bench: ## CPU, latency, memory and instructions a call, beside C and what one would write by hand
-bench-growth: BENCH = run.lua growth ## the same against calls in flight and the size of replies
-bench-nginx: BENCH = nginx.lua ## the same inside nginx, and what its other requests feel of it
-bench-check: BENCH = run.lua check ## instructions a call must not rise more than 5 % over what is recorded
-bench-record: BENCH = run.lua record ## writes what bench-check compares with
-bench bench-growth bench-nginx bench-check bench-record:
+bench-nginx: ## event loops: what nginx's other requests feel, many calls, 1 000 waits
+bench-growth: ## against calls in flight and the size of replies
+bench-check: ## instructions a call must not rise more than 5 % over what is recorded
+bench-record: ## writes what bench-check compares with
+bench-readme: ## what the first three have printed last goes into README.md
+bench bench-nginx bench-growth bench-check bench-record bench-readme:
 	@LUA=5.4 LUA_INCDIR= tools/install-packages build demo test bench
 	@LUA=luajit LUA_INCDIR= tools/install-packages demo
-	@$(MAKE) --no-print-directory LUA=5.4 BUILD=build/5.4 all $(addprefix build/bench/,floor decode spawn)
+	@$(MAKE) --no-print-directory LUA=5.4 LUA_INCDIR= BUILD=build/5.4 all bench-programs
 	@$(MAKE) --no-print-directory module-for-nginx
 	@ulimit -n $$(ulimit -Hn); LUA=5.4; $(IN_TREE) BENCH_LUA=$$(lua_program) && export BENCH_LUA && \
-	  $$BENCH_LUA spec/bench/$(BENCH)
+	  $$BENCH_LUA spec/bench/run.lua $@
 
-build/bench/decode: CFLAGS += -DWITH_LUA
-build/bench/decode: BENCH_LIBS = $(shell LUA=$(LUA); . tools/env.sh; $(PKG_CONFIG) --libs "$$(lua_package)")
-build/bench/floor build/bench/decode: spec/bench/client.c
-build/bench/spawn: spec/bench/spawn.c
-build/bench/%: Makefile
+BENCH_BUILD = build/bench
+bench-programs: $(addprefix $(BENCH_BUILD)/,floor decode spawn)
+$(BENCH_BUILD)/decode: CPPFLAGS += -DWITH_LUA
+$(BENCH_BUILD)/decode: BENCH_LIBS = $(shell LUA=$(LUA); . tools/env.sh; $(PKG_CONFIG) --libs "$$(lua_package)")
+$(BENCH_BUILD)/floor $(BENCH_BUILD)/decode: spec/bench/client.c
+$(BENCH_BUILD)/spawn: spec/bench/spawn.c
+$(BENCH_BUILD)/%: Makefile
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(filter %.c,$^) $(LIBS) $(BENCH_LIBS)
 
@@ -180,4 +186,4 @@ help: ## this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 
 .PHONY: all packages reference demo demo-nginx module-for-nginx emulator test test-all fault-table lint musl asan fuzz valgrind \
-  bench bench-growth bench-nginx bench-check bench-record install uninstall clean help
+  bench bench-nginx bench-growth bench-check bench-record bench-readme bench-programs install uninstall clean help

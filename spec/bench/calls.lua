@@ -2,7 +2,8 @@
 --
 --     lua5.4 spec/bench/calls.lua ROW CALLS [IN_FLIGHT]
 --
--- BENCH_URL, BENCH_CA and BENCH_PATH say where to. Inside nginx `measure` is called instead.
+-- BENCH_URL, BENCH_CA and BENCH_PATH say where to, and may name another key. Inside nginx `measure`
+-- is called instead, and `warm` tells when the calls that do not count are over.
 
 local KEY_ID = os.getenv "BENCH_KEY_ID" or "bench-id"
 local KEY = os.getenv "BENCH_KEY" or "bench-secret-of-30-characters!"
@@ -168,6 +169,71 @@ function rows.cosocket()
     end
 end
 
+-- Each of the calls in flight begins its own time later, so that they are spread evenly over the
+-- time that the server takes; then they go on one after the other.
+local SERVER_SECONDS = 2
+
+function rows.steady(emr)
+    local ngx = require "ngx"
+    local o = options()
+    o.deadline = 60
+    local client, request = emr.client.new(o), target.request
+    return function(n, inflight, note, now)
+        local list = {}
+        for i = 1, inflight do
+            list[i] = function()
+                ngx.sleep((i - 1) / inflight * SERVER_SECONDS)
+                for _ = 1, n / inflight do
+                    local began = now()
+                    assert(client:get_session_cluster(request))
+                    note(began)
+                end
+                return true
+            end
+        end
+        local _, errors = client:all(list, { concurrency = inflight })
+        assert(next(errors) == nil)
+    end
+end
+
+local function lua_memory()
+    collectgarbage()
+    return collectgarbage "count"
+end
+
+-- Seconds between polls for each of the waits beside each other: so all of them poll equally often.
+local PAUSE = 0.0005
+
+-- `n` waits for a cluster each, which runs at the fourth poll. What counts is polls, and the
+-- memory of a wait: that of Lua when all sleep for the first time, less what it was before.
+function rows.waits(emr)
+    local client, round, each = emr.client.new(options()), 0, nil
+    return function(n, inflight)
+        round = round + 1
+        local polls, list, before = 0, {}, lua_memory()
+        local function on_poll()
+            polls = polls + 1
+            if polls == n and not each then
+                each = (lua_memory() - before) / n
+            end
+        end
+        for i = 1, n do
+            local wanted = {
+                workspaceId = workspace, sessionClusterId = ("wait-%d-%d"):format(round, i),
+            }
+            list[i] = function()
+                return client:wait_session_cluster(wanted, {
+                    timeout = 120, on_poll = on_poll,
+                    min_delay = inflight * PAUSE, max_delay = 2 * inflight * PAUSE,
+                })
+            end
+        end
+        local _, errors = client:all(list, { concurrency = inflight })
+        assert(next(errors) == nil)
+        return polls, (" each=%.3f"):format(each)
+    end
+end
+
 local function peak_memory()
     for line in io.lines "/proc/self/status" do
         local kib = line:match "^VmHWM:%s*(%d+)"
@@ -186,33 +252,35 @@ local function clock_of(name)
     return ok and socket.gettime or require "emr".now
 end
 
+local M = {}
+
 --- Makes the calls of a row, after some that do not count.
 ---@return string line   seconds, and KiB of memory at the most
-local function measure(name, n, inflight)
+function M.measure(name, n, inflight)
     local now = clock_of(name)
     local run = rows[name](name ~= "luasec" and require "emr" or nil)
     if n > 1 then
         run(math.max(WARM, inflight), inflight, function() end, now)
     end
-    local took, count = {}, 0
+    M.warm = true
+    local took = {}
     local function note(began)
-        count = count + 1
-        took[count] = now() - began
+        took[#took + 1] = now() - began
     end
     collectgarbage()
     local cpu, wall = os.clock(), now()
-    run(n, inflight, note, now)
+    local calls, more = run(n, inflight, note, now)
     cpu, wall = os.clock() - cpu, now() - wall
     table.sort(took)
     local function quantile(q)
         return took[math.floor(#took * q) + 1] or 0
     end
-    return ("calls=%d cpu=%.9f wall=%.9f p50=%.9f p99=%.9f memory=%d"):format(n, cpu, wall,
-        quantile(0.5), quantile(0.99), peak_memory())
+    return ("calls=%d cpu=%.9f wall=%.9f p50=%.9f p99=%.9f memory=%d%s"):format(calls or n, cpu,
+        wall, quantile(0.5), quantile(0.99), peak_memory(), more or "")
 end
 
 if arg and arg[1] then
-    print(measure(arg[1], tonumber(arg[2]), tonumber(arg[3] or 1)))
+    print(M.measure(arg[1], tonumber(arg[2]), tonumber(arg[3] or 1)))
 end
 
-return { measure = measure }
+return M

@@ -11,6 +11,7 @@
 ** BENCH_URL, BENCH_CA and BENCH_PATH say where to. The last line printed is the
 ** measurement: seconds, and KiB of memory at the most.
 */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,7 +199,7 @@ static size_t keep (char *p, size_t size, size_t n, void *ud) {
 
 static void opencall (Call *c, const char *url) {
   static const char *const fixed[] = {
-    "x-acs-action: GetSessionCluster", "x-acs-content-sha256: " EMPTY,
+    "x-acs-action: GetSessionCluster", ("x-acs-content-sha256: " EMPTY),
     "x-acs-version: 2023-08-08", "accept: application/json", "user-agent: emr/0.1.0"
   };
   int i;
@@ -211,6 +212,7 @@ static void opencall (Call *c, const char *url) {
     c->list[i].next = &c->list[i + 1];
   if (self.signs)
     c->body = (char *)malloc(BODY_MAX);
+  check(!self.signs || c->body != NULL, "memory for the reply");
   c->easy = curl_easy_init();
   curl_easy_setopt(c->easy, CURLOPT_URL, url);
   curl_easy_setopt(c->easy, CURLOPT_CAINFO, getenv("BENCH_CA"));
@@ -387,8 +389,12 @@ static void startlua (void) {
 
 static void finish (Call *calls) {
   int i;
-  for (i = 0; i < self.inflight; i++)
+  for (i = 0; i < self.inflight; i++) {
     curl_easy_cleanup(calls[i].easy);
+    free(calls[i].body);
+  }
+  free(calls);
+  free(self.took);
   if (self.multi != NULL)
     curl_multi_cleanup(self.multi);
   curl_global_cleanup();
@@ -399,14 +405,21 @@ static void finish (Call *calls) {
 }
 
 
+/* 0 for what is no number from 1 on. */
+static int tonumber (const char *text) {
+  long n = strtol(text, NULL, 10);
+  return n > 0 && n < INT_MAX ? (int)n : 0;
+}
+
+
 int main (int argc, char **argv) {
   const char *mode = argc > 2 ? argv[1] : "";
   const char *base = getenv("BENCH_URL");
-  int i, n = argc > 2 ? atoi(argv[2]) : 0;
+  int i, n = argc > 2 ? tonumber(argv[2]) : 0;
   char url[1024];
   double cpu, wall;
   Call *calls;
-  self.inflight = argc > 3 ? atoi(argv[3]) : 1;
+  self.inflight = argc > 3 ? tonumber(argv[3]) : 1;
   self.path = getenv("BENCH_PATH");
   check(n > 0 && self.inflight > 0 && base != NULL && self.path != NULL, "reading arguments");
   self.host = strstr(base, "//") + 2;
@@ -418,6 +431,7 @@ int main (int argc, char **argv) {
     startlua();
   self.took = (double *)calloc((size_t)(n > WARM ? n : WARM) + (size_t)self.inflight, sizeof(double));
   calls = (Call *)calloc((size_t)self.inflight, sizeof(Call));
+  check(self.took != NULL && calls != NULL, "memory");
   for (i = 0; i < self.inflight; i++)
     opencall(&calls[i], url);
   if (self.inflight > 1)

@@ -76,7 +76,7 @@ function M.cosocket(target)
         end
         connection:send(head())
         read_reply(connection)
-        assert(connection:setkeepalive(60000, 64))
+        assert(connection:setkeepalive(60000, 1000))
     end
 end
 

@@ -1,9 +1,16 @@
--- What `make bench` measures, and what is promised of it. Data only.
+-- What the benchmark measures, and what is promised of it. Data only.
 --
--- A row is {key, label, command, n = calls of one measurement, base = the row that its ratios are
--- to, whole = the command whose instructions are those of a whole process (false: not counted)}. In
--- a command @floor, @decode and @spawn are the C programs, @lua and @luajit run calls.lua, @n and
--- @j are the calls and how many of them are in flight.
+-- A row is {key, label, command}, or {key, label, nginx = a row of calls.lua, which runs inside
+-- nginx} and then perhaps pings = {how many, seconds between them}, requests beside it. In a
+-- command @floor, @decode and @spawn are the C programs, @lua and @luajit run calls.lua, @n and @j
+-- are the calls and how many of them are in flight. More fields, of a row or of its whole group:
+--
+--     n = calls of one measurement      inflight = how many of them at a time
+--     base, judge = the rows that the two ratios are to
+--     rounds = at most so many          reply = what the server is asked for
+--     whole = the command whose instructions are those of a whole process
+--     counted = false: instructions are not counted
+--     env = more variables              verified = true: the emulator is asked
 
 local CURL = "curl -s --cacert @ca -H accept:application/json @url@path"
 local COLD_C = "@floor sign 1"
@@ -15,9 +22,10 @@ local LOAD = [[@interpreter -e 'assert(package.loadlib("libcurl.so.4", "*"))]]
 
 local M = {}
 
-M.groups = {
+local everything = {
     {
-        title = "https, one call after the other", inflight = 1, base = "floor", n = 500,
+        title = "https, one call after the other", inflight = 1, n = 500,
+        base = "floor", judge = "decode",
         { "floor", "C floor", "@floor floor @n @j" },
         { "sign", "C with signing", "@floor sign @n @j" },
         { "decode", "C with signing and lua-cjson", "@decode decode @n @j" },
@@ -25,17 +33,24 @@ M.groups = {
         { "client", "emr.client", "@lua client @n @j" },
         { "jit", "emr.get_session_cluster, LuaJIT", "@luajit call @n @j" },
         { "jitclient", "emr.client, LuaJIT", "@luajit client @n @j" },
+        { "nginx", "emr.client in nginx", nginx = "client" },
+        { "cosocket", "by hand in nginx: cosocket, luaossl, lua-cjson", nginx = "cosocket" },
         { "luasec", "by hand: LuaSec, luaossl, lua-cjson", "@lua luasec @n @j" },
         { "curl", "a curl process for each call", "@spawn @n " .. CURL, n = 10, whole = CURL },
+        { "verified", "emr.get_session_cluster, each request verified", "@lua call @n @j", n = 100,
+            verified = true, counted = false },
     },
     {
-        title = "https, 32 in flight", inflight = 32, base = "floor32", n = 1600,
+        title = "https, 32 in flight", inflight = 32, n = 1600,
+        base = "floor32", judge = "decode32",
         { "floor32", "C floor", "@floor floor @n @j" },
         { "sign32", "C with signing", "@floor sign @n @j" },
         { "decode32", "C with signing and lua-cjson", "@decode decode @n @j" },
         { "flight32", "emr.start, step, finished", "@lua flight @n @j" },
         { "all32", "client:all", "@lua all @n @j" },
         { "jit32", "emr.start, step, finished, LuaJIT", "@luajit flight @n @j" },
+        { "nginx32", "client:all in nginx", nginx = "all" },
+        { "cosocket32", "by hand in nginx: cosocket, luaossl, lua-cjson", nginx = "cosocket" },
     },
     {
         title = "signing alone", inflight = 1, base = "hash", n = 20000,
@@ -57,54 +72,124 @@ M.groups = {
             base = "load" },
         { "coldc", "C with signing, one call", "@spawn @n " .. COLD_C, whole = COLD_C,
             base = "coldc" },
-        { "coldnow", "the same, LD_BIND_NOW", "env LD_BIND_NOW=1 @spawn @n " .. COLD_C,
-            whole = false, base = "coldc" },
+        { "coldnow", "the same, LD_BIND_NOW=1", "@spawn @n " .. COLD_C, whole = COLD_C,
+            env = "LD_BIND_NOW=1", base = "coldc" },
         { "cold", "emr.get_session_cluster, one call", "@spawn @n " .. COLD, whole = COLD,
             base = "coldc" },
+    },    {
+        title = "nginx, 8 calls of 100 ms in flight", inflight = 8, n = 240, rounds = 5,
+        reply = "after-100", counted = false,
+        { "pings8", "client:all", nginx = "all", pings = { 2000, 0.001 } },
     },
 }
 
--- {text, limit, aim =, of =}: `ratio(field, row, base)` and `median(field, row)` give what was
--- measured.
-M.limits = {
-    { "CPU over C with signing and lua-cjson, one by one", 1.15, aim = 1.05,
-        of = function(ratio) return ratio("cpu", "call", "decode") end },
-    { "CPU over C with signing and lua-cjson, 32 in flight", 1.15, aim = 1.05,
-        of = function(ratio) return ratio("cpu", "flight32", "decode32") end },
-    { "CPU over the floor, one by one", 1.50, aim = 1.37,
-        of = function(ratio) return ratio("cpu", "call", "floor") end },
-    { "CPU over the floor, 32 in flight", 1.60, aim = 1.45,
-        of = function(ratio) return ratio("cpu", "flight32", "floor32") end },
-    { "connections, 32 in flight", 32,
-        of = function(_, median) return median("connections", "flight32") end },
-    { "instructions over the floor, one by one", 1.95, aim = 1.80,
-        of = function(ratio) return ratio("instructions", "call", "floor") end },
-    { "emr.client adds, of the floor's CPU", 0.20,
-        of = function(ratio)
-            return ratio("cpu", "client", "floor") - ratio("cpu", "call", "floor")
-        end },
-    { "emr.sign over one-shot hashing in C", 1.25,
-        of = function(ratio) return ratio("cpu", "emrsign", "hash") end },
-    { "the same in instructions", 1.25,
-        of = function(ratio) return ratio("instructions", "emrsign", "hash") end },
-    { "emr.parse over cjson.decode", 1.50,
-        of = function(ratio) return ratio("cpu", "parse", "cjson") end },
-    { "require over loading its libraries", 1.15,
-        of = function(_, median)
-            local nothing = median("cpu", "nothing")
-            return (median("cpu", "require") - nothing) / (median("cpu", "load") - nothing)
-        end },
-    { "a cold call, whole process", 1.10,
-        of = function(ratio) return ratio("cpu", "cold", "coldc") end },
-    { "the same, C's symbols bound at start like Lua's", 1.10,
-        of = function(ratio) return ratio("cpu", "cold", "coldnow") end },
-    { "peak memory over C with signing, MiB", 2,
-        of = function(_, median)
-            return (median("memory", "call") - median("memory", "sign")) / 1024
-        end },
-    { "p50 over C with signing", 1.12,
-        of = function(ratio) return ratio("p50", "call", "sign") end },
+local loops = {
+    {
+        title = "nginx, 1 000 calls of 2 s in flight, 500 a second", inflight = 1000, n = 10000,
+        rounds = 3, reply = "after-2000", counted = false,
+        { "steady", "emr.client", nginx = "steady", pings = { 6000, 0.002 } },
+    },
+    {
+        title = "nginx, 256 calls of 50 ms in flight", inflight = 256, n = 10000, rounds = 5,
+        reply = "after-50", counted = false, base = "cosocket256",
+        { "nginx256", "client:all", nginx = "all" },
+        { "cosocket256", "by hand: cosocket, luaossl, lua-cjson", nginx = "cosocket" },
+    },
+    {
+        title = "1 000 waits of four polls in one script", inflight = 64, n = 1000, rounds = 5,
+        counted = false, base = "sequential",
+        { "sequential", "emr.client, one call after the other", "@lua client @n 1", n = 2000 },
+        { "waits", "client:all of waits, 64 at a time", "@lua waits @n @j" },
+        { "allwaits", "client:all of waits, all at a time", "@lua waits @n @n", inflight = 1000 },
+    },
 }
+
+-- {text, limit, aim =, of =, why =}: `at(field, row)` is what was measured in one round; `why`
+-- tells of a limit that is not met.
+local function ratio(field, row, base)
+    return function(at) return at(field, row) / at(field, base) end
+end
+
+local function measured(field, row)
+    return function(at) return at(field, row) end
+end
+
+local function added(field, row, base, factor)
+    return function(at) return (at(field, row) - at(field, base)) * factor end
+end
+
+local promised = {
+    { "CPU over C with signing and lua-cjson, one by one", 1.15, aim = 1.05,
+        of = ratio("cpu", "call", "decode") },
+    { "CPU over C with signing and lua-cjson, 32 in flight", 1.15, aim = 1.05,
+        of = ratio("cpu", "flight32", "decode32") },
+    { "CPU over the floor, one by one", 1.50, aim = 1.37, of = ratio("cpu", "call", "floor") },
+    { "CPU over the floor, 32 in flight", 1.60, aim = 1.45,
+        of = ratio("cpu", "flight32", "floor32") },
+    { "connections, 32 in flight", 32, of = measured("connections", "flight32") },
+    { "instructions over the floor, one by one", 1.95, aim = 1.80,
+        of = ratio("instructions", "call", "floor") },
+    { "emr.client adds, of the floor's CPU", 0.20,
+        of = function(at)
+            return (at("cpu", "client") - at("cpu", "call")) / at("cpu", "floor")
+        end },
+    { "emr.sign over one-shot hashing in C", 1.25, of = ratio("cpu", "emrsign", "hash") },
+    { "the same in instructions", 1.25, of = ratio("instructions", "emrsign", "hash") },
+    { "emr.parse over cjson.decode", 1.50, of = ratio("cpu", "parse", "cjson") },
+    { 'require "emr" over loading its libraries', 1.15,
+        of = function(at)
+            local nothing = at("cpu", "nothing")
+            return (at("cpu", "require") - nothing) / (at("cpu", "load") - nothing)
+        end },
+    { "a cold call over C's, whole process", 1.10, of = ratio("cpu", "cold", "coldc") },
+    { "the same, C with LD_BIND_NOW=1", 1.10, of = ratio("cpu", "cold", "coldnow") },
+    { "peak memory over C with signing, MiB", 2,
+        of = added("memory", "call", "sign", 1 / 1024) },
+    { "the same, 32 in flight", 2, of = added("memory", "flight32", "sign32", 1 / 1024) },
+    { "p50 over C with signing, one by one", 1.12, of = ratio("p50", "call", "sign") },
+    { "nginx, 8 calls of 100 ms: /ping p99 later by, ms", 3,
+        of = function(at) return 1000 * (at("ping99", "pings8") - at("idle99", "pings8")) end },
+}
+
+local promised_of_loops = {
+    { "1 000 calls of 2 s: /ping p99 later by, ms", 3,
+        of = function(at) return 1000 * (at("ping99", "steady") - at("idle99", "steady")) end },
+    { "1 000 calls of 2 s: /ping median over the idle worker's", 1.3,
+        of = function(at) return at("ping50", "steady") / at("idle50", "steady") end },
+    { "1 000 calls of 2 s: median later than the server's, ms", 10,
+        of = function(at) return 1000 * (at("p50", "steady") - 2) end },
+    { "256 in flight: the cosockets' calls/s over ours", 1 / 0.9,
+        of = ratio("rate", "cosocket256", "nginx256") },
+    { "1 000 waits asleep: KiB of Lua memory each", 20,
+        of = measured("each", "allwaits") },
+    { "1 000 waits, 64 at a time: connections", 64,
+        of = measured("connections", "waits") },
+    { "1 000 waits, 64 at a time: CPU a poll over a call's", 1.3,
+        of = ratio("cpu", "waits", "sequential") },
+    { "1 000 waits, all at a time: CPU a poll over a call's", 1.3,
+        of = ratio("cpu", "allwaits", "sequential") },
+}
+
+--- By command.
+M.reports = {
+    bench = { groups = everything, limits = promised },
+    ["bench-nginx"] = { groups = loops, limits = promised_of_loops },
+}
+
+local INHERITED = {
+    "n", "inflight", "base", "judge", "rounds", "reply", "counted",
+}
+for _, report in pairs(M.reports) do
+    for _, group in ipairs(report.groups) do
+        for _, row in ipairs(group) do
+            for _, name in ipairs(INHERITED) do
+                if row[name] == nil then
+                    row[name] = group[name]
+                end
+            end
+        end
+    end
+end
 
 -- How it grows: with the calls in flight, and with the reply.
 M.growth = {
@@ -114,8 +199,5 @@ M.growth = {
 
 -- `make bench-check`: instructions a call, as a ratio to the base row's in the same run.
 M.checked = { "call", "client", "parse" }
-
--- The session cluster of the emulator that always runs.
-M.verified = "/api/v1/workspaces/w-1234abcd/sessionClusters/1234abcd-12ab-34cd-56ef-1234567890ab"
 
 return M

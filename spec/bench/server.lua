@@ -1,5 +1,5 @@
 -- The server under the bench: a plain nginx with one worker that serves files over https, with
--- keep-alive, from memory as far as the system keeps them there. Its certificate is its own CA.
+-- keep-alive, from descriptors that stay open. Its certificate is its own CA.
 
 local cjson = require "cjson"
 local nginx = require "spec.support.nginx"
@@ -9,31 +9,51 @@ local M = {}
 local CERTIFICATE = "openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=localhost"
     .. " -addext subjectAltName=DNS:localhost -keyout %s/key.pem -out %s/ca.pem 2>/dev/null"
 
+local PATH = "/api/v1/workspaces/w-1234abcd/sessionClusters/"
+local CLUSTER = "1234abcd%-12ab%-34cd%-56ef%-1234567890ab"
+local DELAYS = { 3, 50, 100, 2000 }  -- milliseconds
+local POLLS = 4
+
+-- What is asked for is the name of the session cluster, which its reply repeats: "documented",
+-- "configs-N", "after-N" (the documented one, N ms later), or "wait-X", which runs at each
+-- POLLS-th poll.
 local SERVER = [[
     listen 127.0.0.1:@port@ ssl backlog=4096;
     ssl_certificate @dir@/ca.pem;
     ssl_certificate_key @dir@/key.pem;
     location = /status { stub_status; }
-    root @dir@;
-    add_header x-acs-request-id DD6B1B2A-5837-5237-ABE4-FF0C8944A000;
-    location ~ "/sessionClusters/after-(?<ms>[0-9]+)$" {
+    location @path@ {
+        alias @dir@/;
+        open_file_cache max=100;
+        default_type application/json;
+        add_header x-acs-request-id DD6B1B2A-5837-5237-ABE4-FF0C8944A000;
+    }
+    location ~ ^@path@after-(?<ms>[0-9]+)$ {
+        alias @dir@/after-$ms;
         default_type application/json;
         rewrite_by_lua_block { ngx.sleep(ngx.var.ms / 1000) }
-        try_files /after-$ms.json =404;
     }
-    location ~ "/sessionClusters/(?<name>[\w-]+)$" {
-        default_type application/json;
-        try_files /$name.json =404;
+    location @path@wait- {
+        content_by_lua_block {
+            local name = ngx.var.uri:match "[^/]+$"
+            local runs = ngx.shared.polls:incr(name, 1, 0) % @polls@ == 0
+            local reply = documented:gsub("documented", name, 1)
+            ngx.print(runs and reply or reply:gsub("Running", "Starting"))
+        }
     }
 ]]
 
-local WORKSPACE = "w-1234abcd"
-local CLUSTER = "1234abcd%-12ab%-34cd%-56ef%-1234567890ab"
-local DELAYS = { 3, 100 }  -- milliseconds
+local INIT = [[
+    lua_shared_dict polls 10m;
+    init_by_lua_block {
+        local file = assert(io.open "@dir@/documented")
+        documented = file:read "*a"
+        file:close()
+    }
+]]
 
--- A reply names the cluster that was asked for, which here is the name of its file.
 local function write(dir, name, text)
-    local file = assert(io.open(("%s/%s.json"):format(dir, name), "w"))
+    local file = assert(io.open(("%s/%s"):format(dir, name), "w"))
     file:write((text:gsub(CLUSTER, name, 1)))
     file:close()
 end
@@ -62,7 +82,7 @@ end
 --- Starts it. `dir` is removed by stop().
 ---@param sizes integer[]   also serves replies with so many applicationConfigs, as "configs-N"
 ---@param main string       directives for nginx
----@return table server     {url, ca_file, dir, path(name), accepted(), stop()}
+---@return table server     {url, ca_file, dir, path(name), accepted(), cpu(), stop()}
 function M.start(sizes, main)
     local pipe = assert(io.popen "mktemp -d /tmp/emr-bench.XXXXXX")
     local dir = pipe:read "*l"
@@ -75,9 +95,10 @@ function M.start(sizes, main)
     for _, n in ipairs(sizes) do
         write(dir, "configs-" .. n, with_configs(n))
     end
-    local values = { port = nginx.free_port(), dir = dir }
+    local values = { port = nginx.free_port(), dir = dir, path = PATH, polls = POLLS }
     local server = nginx.start {
         main = main,
+        http = INIT:gsub("@(%l+)@", values),
         server = SERVER:gsub("@(%l+)@", values),
     }
     local self = {
@@ -85,7 +106,17 @@ function M.start(sizes, main)
     }
 
     function self.path(name)
-        return "/api/v1/workspaces/" .. WORKSPACE .. "/sessionClusters/" .. name
+        return PATH .. name
+    end
+
+    local worker = server:workers()[1]
+
+    --- The seconds of processor time that its worker has taken.
+    function self.cpu()
+        local file = assert(io.open(("/proc/%d/schedstat"):format(worker)))
+        local nanoseconds = file:read "*n"
+        file:close()
+        return nanoseconds / 1e9
     end
 
     --- How many connections it has taken, those of this question left out.

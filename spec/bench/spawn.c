@@ -48,11 +48,11 @@ static double seconds (struct timeval t) {
 
 
 int main (int argc, char **argv) {
-  int i, n = argc > 2 ? atoi(argv[1]) : 0;
-  double *took = (double *)calloc((size_t)n + 1, sizeof(double));
+  long i, n = argc > 2 ? strtol(argv[1], NULL, 10) : 0;
+  double *took = n > 0 ? (double *)calloc((size_t)n, sizeof(double)) : NULL;
   double cpu = 0, began = now();
   long memory = 0;
-  if (n <= 0 || took == NULL)
+  if (took == NULL)
     return 2;
   for (i = 0; i < n; i++) {
     struct rusage r;
@@ -63,7 +63,8 @@ int main (int argc, char **argv) {
     memory = r.ru_maxrss > memory ? r.ru_maxrss : memory;
   }
   qsort(took, (size_t)n, sizeof(double), ascending);
-  printf("calls=%d cpu=%.9f wall=%.9f p50=%.9f p99=%.9f memory=%ld\n", n, cpu, now() - began,
+  printf("calls=%ld cpu=%.9f wall=%.9f p50=%.9f p99=%.9f memory=%ld\n", n, cpu, now() - began,
          took[n / 2], took[n * 99 / 100], memory);
+  free(took);
   return 0;
 }

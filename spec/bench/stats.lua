@@ -1,4 +1,4 @@
--- Medians, ratios within a round, and tables that are Markdown, too.
+-- Samples by row and round, their medians, ratios and spread, and tables of them in Markdown.
 
 local Results = {}
 Results.__index = Results
@@ -11,14 +11,6 @@ local function quantile(values, q)
     local low = math.floor(at)
     local high = math.min(low + 1, #values)
     return values[low] + (values[high] - values[low]) * (at - low)
-end
-
-local function column(samples, field)
-    local values = {}
-    for i, sample in ipairs(samples) do
-        values[i] = sample[field]
-    end
-    return values
 end
 
 --- The sample of one round, a table of fields.
@@ -34,23 +26,26 @@ function Results:set(key, field, value)
     end
 end
 
-function Results:median(field, key)
-    return quantile(column(self[key], field), 0.5)
-end
-
---- Half of the middle half, as a part of the median.
-function Results:spread(field, key)
-    local values = column(self[key], field)
-    return (quantile(values, 0.75) - quantile(values, 0.25)) / 2 / quantile(values, 0.5)
-end
-
---- The median of the ratios of two rows in the same round.
-function Results:ratio(field, key, base)
-    local ratios = {}
-    for i, sample in ipairs(self[key]) do
-        ratios[i] = sample[field] / self[base][i][field]
+--- What `of(at)` gives in each round, `at(field, row)` being what was measured in it.
+function Results:values(of)
+    local values, rounds = {}, math.huge
+    local function at(field, key)
+        rounds = math.min(rounds, #self[key])
+        return self[key][#values + 1][field]
     end
-    return quantile(ratios, 0.5)
+    repeat
+        values[#values + 1] = assert(of(at), "not measured")
+    until #values >= rounds
+    return values
+end
+
+--- The median of these values, and half of the middle half of them, their spread.
+function M.summary(values)
+    return quantile(values, 0.5), (quantile(values, 0.75) - quantile(values, 0.25)) / 2
+end
+
+function Results:median(field, key)
+    return (M.summary(self:values(function(at) return at(field, key) end)))
 end
 
 function M.new()
@@ -68,13 +63,13 @@ local function line_of(cells, widths)
         local fill = (" "):rep(widths[i] - width(cell))
         padded[i] = i == 1 and cell .. fill or fill .. cell
     end
-    return "| " .. table.concat(padded, " | ") .. " |"
+    return "| " .. table.concat(padded, " | ") .. " |\n"
 end
 
---- Prints rows of cells; the first is the head.
-function M.print_table(lines)
-    local widths, rule = {}, {}
-    for _, cells in ipairs(lines) do
+--- Rows of cells as text; the first is the head.
+function M.table(rows)
+    local widths, rule, lines = {}, {}, {}
+    for _, cells in ipairs(rows) do
         for i, cell in ipairs(cells) do
             widths[i] = math.max(widths[i] or 3, width(cell))
         end
@@ -82,50 +77,107 @@ function M.print_table(lines)
     for i, w in ipairs(widths) do
         rule[i] = i == 1 and ("-"):rep(w) or ("-"):rep(w - 1) .. ":"
     end
-    table.insert(lines, 2, rule)
-    for _, cells in ipairs(lines) do
-        print(line_of(cells, widths))
+    for i, cells in ipairs(rows) do
+        lines[i] = line_of(cells, widths)
     end
-    print()
+    table.insert(lines, 2, line_of(rule, widths))
+    return table.concat(lines)
 end
 
--- {head, field, format, factor}; "ratio" and "spread" are of the field.
+-- {head, field, format, factor, what}: the median, its "spread", or the ratio to the row that the
+-- row or its group names so.
 local COLUMNS = {
-    { "CPU µs a call", "cpu", "%.1f", 1e6 },
+    { "CPU µs", "cpu", "%.1f", 1e6 },
     { "spread", "cpu", "±%.0f %%", 100, "spread" },
-    { "ratio", "cpu", "%.2f", 1, "ratio" },
+    { "ratio", "cpu", "%.2f", 1, "base" },
+    { "to C, signed and decoded", "cpu", "%.2f", 1, "judge" },
     { "p50 µs", "p50", "%.0f", 1e6 },
     { "p99 µs", "p99", "%.0f", 1e6 },
     { "calls/s", "rate", "%.0f", 1 },
     { "connections", "connections", "%.0f", 1 },
     { "peak MiB", "memory", "%.1f", 1 / 1024 },
+    { "KiB each", "each", "%.1f", 1 },
     { "instructions", "instructions", "%.0f", 1 },
-    { "ratio", "instructions", "%.2f", 1, "ratio" },
+    { "ratio", "instructions", "%.2f", 1, "base" },
+    { "server's µs", "server", "%.0f", 1e6 },
+    { "/ping p50 µs", "ping50", "%.0f", 1e6 },
+    { "idle", "idle50", "%.0f", 1e6 },
+    { "/ping p99 µs", "ping99", "%.0f", 1e6 },
+    { "idle", "idle99", "%.0f", 1e6 },
 }
 
-local function cell_of(results, col, key, base)
-    local _, field, format, factor, kind = table.unpack(col)
-    if results[key][1][field] == nil or kind == "ratio" and not base then
-        return ""
-    end
-    local value = results[kind or "median"](results, field, key, base)
-    return value ~= 0 and format:format(factor * value) or ""
+local function has(results, key, field)
+    return results[key] ~= nil and results[key][1][field] ~= nil
 end
 
---- Prints the rows {key, label, base =} of a group {title =, base =}.
-function M.print_group(results, group)
-    local lines = { { group.title } }
-    for i, col in ipairs(COLUMNS) do
-        lines[1][i + 1] = col[1]
+local function cell_of(results, column, row)
+    local _, field, format, factor, what = table.unpack(column)
+    local key, base = row[1], row[what]
+    local is_ratio = what == "base" or what == "judge"
+    if not has(results, key, field) or is_ratio and not (base and has(results, base, field)) then
+        return ""
+    end
+    local median, spread = M.summary(results:values(function(at)
+        return is_ratio and at(field, key) / at(field, base) or at(field, key)
+    end))
+    local value = what == "spread" and spread / median or median
+    return median ~= 0 and format:format(factor * value) or ""
+end
+
+local function is_filled(rows, i)
+    for r = 2, #rows do
+        if rows[r][i] ~= "" then
+            return true
+        end
+    end
+end
+
+-- Without the columns in which nothing stands.
+local function squeezed(rows)
+    local out = {}
+    for r, cells in ipairs(rows) do
+        out[r] = {}
+        for i, cell in ipairs(cells) do
+            if is_filled(rows, i) then
+                table.insert(out[r], cell)
+            end
+        end
+    end
+    return out
+end
+
+--- The rows {key, label, base =, judge =} of a group {title =} as a table.
+function M.group(results, group)
+    local rows = { { group.title } }
+    for i, column in ipairs(COLUMNS) do
+        rows[1][i + 1] = column[1]
     end
     for _, row in ipairs(group) do
         local cells = { row[2] }
-        for i, col in ipairs(COLUMNS) do
-            cells[i + 1] = cell_of(results, col, row[1], row.base or group.base)
+        for i, column in ipairs(COLUMNS) do
+            cells[i + 1] = cell_of(results, column, row)
         end
-        lines[#lines + 1] = cells
+        rows[#rows + 1] = cells
     end
-    M.print_table(lines)
+    return M.table(squeezed(rows))
+end
+
+--- What is promised: {text, limit, aim =, of =, why =} each; `of` is as for Results:values, `why`
+--- tells of one that is not met.
+function M.limits(results, limits)
+    local rows, reasons = { { "line", "measured", "spread", "limit", "aim", "" } }, {}
+    for _, limit in ipairs(limits) do
+        local measured, spread = M.summary(results:values(limit.of))
+        local is_met = measured <= limit[2]
+        rows[#rows + 1] = { limit[1], ("%.2f"):format(measured), ("±%.2f"):format(spread),
+            ("%.2f"):format(limit[2]), limit.aim and ("%.2f"):format(limit.aim) or "",
+            is_met and "met" or "NOT MET" }
+        if not is_met and limit.why then
+            reasons[#reasons + 1] = ("- %s: %s\n"):format(limit[1], limit.why)
+        end
+    end
+    local text = M.table(rows)
+    return #reasons > 0 and text .. "\n" .. table.concat(reasons) or text
 end
 
 local function first_line(command)
@@ -135,12 +187,15 @@ local function first_line(command)
     return line or ""
 end
 
---- The machine, the libraries and the day, in one line.
+--- The machine, the software and the day, in one line.
 function M.machine()
-    return ("%s, %s cores, Linux %s, %s, %s, %s"):format(
+    return ("%s, %s cores, Linux %s; libcurl %s, %s, %s, nginx %s; %s"):format(
         first_line "sed -n 's/^model name[^:]*: //p' /proc/cpuinfo", first_line "nproc",
-        first_line "uname -r", first_line "curl --version | cut -d' ' -f1-2",
-        first_line "openssl version | cut -d' ' -f1-2", os.date "%Y-%m-%d")
+        first_line "uname -r", first_line "pkg-config --modversion libcurl",
+        first_line "openssl version | cut -d' ' -f1-2",
+        first_line((os.getenv "BENCH_LUA" or "lua5.4") .. " -v | cut -d' ' -f1-2"),
+        first_line([[PATH=$PATH:/usr/sbin "${EMR_NGINX:-nginx}" -v 2>&1 | sed 's,.*/,,']]),
+        os.date "%Y-%m-%d")
 end
 
 return M

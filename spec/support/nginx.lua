@@ -45,7 +45,7 @@ local SCRIPT = [[
 directory=%s; cd "$directory" || exit
 exec 2>stderr; : >error.log
 nginx=$(PATH=$PATH:/usr/sbin:/usr/local/sbin command -v "${EMR_NGINX:-nginx}")
-{ %s "$nginx" -p . -c nginx.conf -e error.log >/dev/null; : >ended; } &
+{ %s %s "$nginx" -p . -c nginx.conf -e error.log >/dev/null; : >ended; } &
 read -r _
 [ -f ended ] || kill -TERM "$(cat nginx.pid)"
 wait; cd /; rm -rf "$directory"
@@ -155,9 +155,9 @@ function M.root()
 end
 
 --- Starts one. `main`, `http` and `server` are directives for those places of its configuration,
--- `env` its whole environment (a table), `workers` how many of them; `whole` is a configuration in
--- place of all, with the same @words@.
----@param o table   {main?, http?, server?, env?, workers?, whole?}
+-- `env` its whole environment (a table), `workers` how many of them, `under` a command to run it;
+-- `whole` is a configuration in place of all, with the same @words@.
+---@param o table   {main?, http?, server?, env?, workers?, under?, whole?}
 ---@return table server   {url, pid, directory, ...}
 function M.start(o)
     local root = M.root()
@@ -169,7 +169,8 @@ function M.start(o)
     local file = assert(io.open(directory .. "/nginx.conf", "w"))
     file:write(configuration(setmetatable({ root = root }, { __index = o }), port))
     file:close()
-    self.pipe = assert(io.popen(SCRIPT:format(quoted(directory), environment(o.env)), "w"))
+    self.pipe = assert(io.popen(SCRIPT:format(quoted(directory), environment(o.env),
+        o.under or ""), "w"))
     self:wait_until_ready(port)
     return self
 end
@@ -311,16 +312,18 @@ function Nginx:request(path)
     end, connection
 end
 
--- The seconds that a request on a kept connection takes, sorted.
-local function times_of(connection, go_on)
+-- The seconds that requests on a kept connection take, sorted: each from when it is due, which
+-- `next_due`, called with how many there were, tells until it gives false.
+local function times_of(connection, next_due)
     local times = {}
-    while go_on(#times) do
-        local began = socket.gettime()
+    local due = next_due(0)
+    while due do
         assert(connection:send("GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n"))
         repeat
             local line = assert(connection:receive("*l"))
         until line == ""
-        times[#times + 1] = socket.gettime() - began
+        times[#times + 1] = socket.gettime() - due
+        due = next_due(#times)
     end
     table.sort(times)
     return times
@@ -336,9 +339,26 @@ end
 --- The 99th percentile of `count` requests that have nothing to do with emr, in seconds.
 function Nginx:p99(count)
     local connection = kept_connection(self)
-    local times = times_of(connection, function(n) return n < count end)
+    local times = times_of(connection, function(n) return n < count and socket.gettime() end)
     connection:close()
     return times[math.ceil(0.99 * count)]
+end
+
+--- The seconds that `count` such requests take, sorted, when one is sent each `every` seconds. What
+-- a late reply holds up counts from when it should have been sent.
+function Nginx:paced(count, every)
+    local connection, first = kept_connection(self), socket.gettime()
+    local times = times_of(connection, function(n)
+        local due = first + n * every
+        local early = due - socket.gettime()
+        if early > 0 then
+            socket.sleep(early)
+            due = socket.gettime()  -- waking up late is no fault of the server
+        end
+        return n < count and due
+    end)
+    connection:close()
+    return times
 end
 
 --- Sends such requests until `reply`, which Nginx:request has returned, is there.
@@ -347,7 +367,7 @@ function Nginx:ping_until(awaited)
     local connection = kept_connection(self)
     local times = times_of(connection, function()
         socket.sleep(0.005)
-        return #socket.select({ awaited }, nil, 0) == 0
+        return #socket.select({ awaited }, nil, 0) == 0 and socket.gettime()
     end)
     connection:close()
     return times[#times] or 0, #times
