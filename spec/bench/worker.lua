@@ -2,6 +2,7 @@
 
 local http = require "socket.http"
 local nginx = require "spec.support.nginx"
+local socket = require "socket"
 
 local PATIENCE = 300  -- seconds; callgrind takes its time
 http.TIMEOUT = PATIENCE
@@ -33,7 +34,7 @@ function M.start(environment, main, under)
         main = main .. (under and " master_process off;" or ""), under = under,
         http = HTTP:format(environment.BENCH_CA), server = SERVER, env = environment,
     }
-    return setmetatable({ server = server }, Worker)
+    return setmetatable({ server = server, alone = under ~= nil }, Worker)
 end
 
 local RUN = "/run?row=%s&n=%d&j=%d"
@@ -60,7 +61,12 @@ function Worker:ping_during(pings, row, n, inflight, give)
     return p50, p99
 end
 
+-- Without a master a signal that comes just before nginx waits is seen only when it wakes up.
 function Worker:stop()
+    while self.alone and self.server:is_running() do
+        self.server:signal "TERM"
+        socket.sleep(0.2)
+    end
     self.server:stop()
 end
 
