@@ -140,6 +140,29 @@ describe("client against the emulator", function()
         assert.same({ "InvalidTimeStamp.Expired", 1 }, { err.code, err.attempts })
     end)
 
+    it("on_attempt hears of the attempt, whatever a provider asks in between", function()
+        local keys, asked, infos = { emu.sts, emu }, 0, {}
+        local client = new {
+            credentials = function()
+                asked = asked + 1
+                emr.fetch { url = emu.http .. "/keys" }
+                return {
+                    access_key_id = keys[asked].access_key_id,
+                    access_key_secret = keys[asked].access_key_secret,
+                    security_token = keys[asked].security_token,
+                }
+            end,
+            on_attempt = function(info) infos[#infos + 1] = info end,
+        }
+        emu:fault { name = "error", status = 403, code = "InvalidSecurityToken.Expired" }
+        assert.truthy(client:get_session_cluster(IDS))
+        assert.same({ 2, 403, 200 }, { #infos, infos[1].status, infos[2].status })
+        for _, info in ipairs(infos) do
+            assert.is_true(info.verified)  -- the provider's was over plain http
+            assert.truthy(info.request_id)
+        end
+    end)
+
     it("J5: a fixed token that is expired: one request", function()
         local expired = emu.keys.expired
         local _, _, err = new { credentials = {

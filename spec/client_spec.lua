@@ -392,19 +392,19 @@ describe("client", function()
         -- What the native module is asked to start; nothing is sent.
         local function proxy_of(env, options)
             local seen
-            local start = emr.start
+            local native = emr.call
             options.region = "cn-hangzhou"
             options.credentials = options.credentials or KEYS
             options.retry = false
             options.getenv = function(name) return env[name] end
             options.read_file = function() return nil, "none", { kind = "credentials" } end
-            emr.start = function(...)
+            emr.call = function(...)
                 local given = select(select("#", ...), ...)
                 seen = seen or { given.proxy, given.no_proxy }
                 error "seen"
             end
             pcall(function() emr.client.new(options):get_session_cluster(IDS) end)
-            emr.start = start
+            emr.call = native
             return seen
         end
 

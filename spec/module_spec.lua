@@ -8,7 +8,7 @@ local emulator = require "spec.support.emulator"
 
 local FUNCTIONS = {
     "get_session_cluster", "call", "prepare", "parse", "sign", "start", "step", "finished", "fetch",
-    "pollfd", "events", "timeout", "decode", "now", "random", "read_file", "run",
+    "info", "pollfd", "events", "timeout", "decode", "now", "random", "read_file", "run",
 }
 local LAZY = { "client", "retry", "waiter", "credentials", "await", "paginate", "operations" }
 

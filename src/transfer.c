@@ -12,10 +12,9 @@
 
 typedef struct Info {
   long status;
-  double server_time;  /* < 0: unknown */
   int verified, reused;
   emr_Times times;
-  char request_id[128];  /* or empty */
+  char date[32], request_id[128];  /* or empty */
 } Info;
 
 /* The table that the userdata carries is the descriptor, which keeps `op` alive;
@@ -37,14 +36,14 @@ static Transfer *newtransfer (lua_State *L) {
   Transfer *h = (Transfer *)lua_newuserdata(L, sizeof(*h));
   memset(h, 0, sizeof(*h));
   strcpy(h->name, "fetch");
-  h->info.server_time = -1;
   emr_setmetatable(L, TRANSFER);  /* from here on __gc cleans up */
   return h;
 }
 
 
-/* The userdata of the last blocking call, when it is free. It is not while a
-** finalizer makes a call inside another, or after an error. */
+/* The userdata of the last blocking call, when it is free, and then knows of no
+** reply. It is not while a finalizer makes a call inside another, or after an
+** error. */
 static Transfer *idletransfer (lua_State *L, emr_Core *core) {
   Transfer *h;
   lua_rawgeti(L, LUA_REGISTRYINDEX, core->idle);
@@ -55,6 +54,7 @@ static Transfer *idletransfer (lua_State *L, emr_Core *core) {
     lua_pushvalue(L, -1);
     lua_rawseti(L, LUA_REGISTRYINDEX, core->idle);
   }
+  memset(&h->info, 0, sizeof(h->info));
   return h;
 }
 
@@ -151,21 +151,58 @@ static int pushresult (lua_State *L, emr_Core *core, const Transfer *h) {
 }
 
 
+/* Copies the value of a header; one that is longer than `size` is left out. */
+static void keepheader (const emr_Buffer *head, const char *name, char *p, size_t size) {
+  emr_Str value;
+  if (!emr_head_find(head, name, 0, &value) || value.n >= size)
+    return;
+  memcpy(p, value.s, value.n);
+  p[value.n] = '\0';
+}
+
+
 static void readinfo (Transfer *h) {
   const emr_Transfer *t = h->t;
-  emr_Str date, id;
   if (t == NULL || t->phase != EMR_ENDED)
     return;
   h->info.status = t->status;
-  h->info.server_time = emr_head_find(&t->head, "date", 0, &date) ? emr_http_date(date) : -1;
   h->info.verified = t->http.tls && t->head.n > 0;  /* nothing comes unverified */
   h->info.reused = t->reused;
   h->info.times = t->times;
-  id = emr_requestid(&t->head);
-  if (id.n < sizeof(h->info.request_id)) {
-    memcpy(h->info.request_id, id.s, id.n);
-    h->info.request_id[id.n] = '\0';
+  keepheader(&t->head, "date", h->info.date, sizeof(h->info.date));
+  keepheader(&t->head, "x-acs-request-id", h->info.request_id, sizeof(h->info.request_id));
+}
+
+
+static void setseconds (lua_State *L, const char *name, double v) {
+  lua_pushnumber(L, v);
+  lua_setfield(L, -2, name);
+}
+
+
+static int pushinfo (lua_State *L, const Info *i) {
+  double date = emr_http_date(emr_str(i->date, strlen(i->date)));
+  lua_createtable(L, 0, 10);
+  if (i->status != 0) {
+    lua_pushinteger(L, (lua_Integer)i->status);
+    lua_setfield(L, -2, "status");
   }
+  if (i->request_id[0] != '\0') {
+    emr_pushclean(L, emr_str(i->request_id, strlen(i->request_id)), 128, NULL);
+    lua_setfield(L, -2, "request_id");
+  }
+  if (date >= 0)
+    setseconds(L, "server_time", date);
+  lua_pushboolean(L, i->verified);
+  lua_setfield(L, -2, "verified");
+  lua_pushboolean(L, i->reused);
+  lua_setfield(L, -2, "reused");
+  setseconds(L, "lookup", i->times.lookup);
+  setseconds(L, "connect", i->times.connect);
+  setseconds(L, "tls", i->times.tls);
+  setseconds(L, "first_byte", i->times.first_byte);
+  setseconds(L, "total", i->times.total);
+  return 1;
 }
 
 /* }================================================================== */
@@ -192,6 +229,7 @@ static int runtoend (lua_State *L, emr_Core *core, const emr_Plan *plan) {
     return outofmemory(L, plan);
   if (h->t->phase == EMR_RUNNING)
     await(L, core, h->t);
+  readinfo(h);
   n = pushresult(L, core, h);
   release(h);
   return n;
@@ -244,6 +282,13 @@ static int l_fetch (lua_State *L) {
   if (emr_core_mustnotblock(L, core, plan.options.blocking, "fetch"))
     return 3;
   return runtoend(L, core, &plan);
+}
+
+
+/* What transfer:info() would say of the last blocking call. */
+static int l_lastinfo (lua_State *L) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, emr_core(L)->idle);
+  return pushinfo(L, &((const Transfer *)lua_touserdata(L, -1))->info);
 }
 
 /* }================================================================== */
@@ -356,37 +401,10 @@ static int l_result (lua_State *L) {
 }
 
 
-static void setseconds (lua_State *L, const char *name, double v) {
-  lua_pushnumber(L, v);
-  lua_setfield(L, -2, name);
-}
-
-
 static int l_info (lua_State *L) {
   Transfer *h = checktransfer(L);
-  const Info *i = &h->info;
   readinfo(h);
-  lua_createtable(L, 0, 10);
-  if (i->status != 0) {
-    lua_pushinteger(L, (lua_Integer)i->status);
-    lua_setfield(L, -2, "status");
-  }
-  if (i->request_id[0] != '\0') {
-    emr_pushclean(L, emr_str(i->request_id, strlen(i->request_id)), 128, NULL);
-    lua_setfield(L, -2, "request_id");
-  }
-  if (i->server_time >= 0)
-    setseconds(L, "server_time", i->server_time);
-  lua_pushboolean(L, i->verified);
-  lua_setfield(L, -2, "verified");
-  lua_pushboolean(L, i->reused);
-  lua_setfield(L, -2, "reused");
-  setseconds(L, "lookup", i->times.lookup);
-  setseconds(L, "connect", i->times.connect);
-  setseconds(L, "tls", i->times.tls);
-  setseconds(L, "first_byte", i->times.first_byte);
-  setseconds(L, "total", i->times.total);
-  return 1;
+  return pushinfo(L, &h->info);
 }
 
 
@@ -505,6 +523,7 @@ const luaL_Reg emr_transfer_functions[] = {
   {"get_session_cluster", l_get_session_cluster},
   {"call", l_call},
   {"fetch", l_fetch},
+  {"info", l_lastinfo},
   {"start", l_start},
   {"step", l_step},
   {"finished", l_finished},

@@ -6,9 +6,11 @@
 --     spawn(f) -> join          runs f beside its caller; join() waits and returns what f does
 --
 -- sleep and wait return nothing, or `nil, message, err` where waiting is impossible. An error that
--- f raises is raised again by join, as the same object. Two more may be there:
+-- f raises is raised again by join, as the same object. Three more may be there:
 --
 --     refuse()               nil, message, err where waiting is impossible: tells it beforehand
+--     blocks()               true where nothing else goes on during a wait: an attempt may then be
+--                            one blocking call of the native module
 --     gate() -> pass, open   pass(seconds) comes back once another task has called open(), or after
 --                            that time
 
@@ -21,6 +23,7 @@ local sleepers = require "emr.await.sleepers"
 ---@field wait fun(transfer: emr.Transfer, seconds: number): nil, string?, emr.Error?
 ---@field spawn fun(f: fun(): ...): fun(): ...
 ---@field refuse? fun(): nil, string?, emr.Error?
+---@field blocks? fun(): boolean
 ---@field gate? fun(): (fun(seconds: number): nil, string?, emr.Error?), fun()
 
 -- What runs beside the main program of a script: coroutines that `join` resumes in turn.
@@ -192,6 +195,10 @@ function M.stepping(engine)
         end
     end
 
+    function await.blocks()
+        return not tasks:current()
+    end
+
     -- For tasks only.
     function await.gate()
         local task = tasks:current()
@@ -256,6 +263,7 @@ local RULES = {
     wait = options.a "function",
     spawn = options.a "function",
     refuse = options.a "function",
+    blocks = options.a "function",
     gate = options.a "function",
 }
 

@@ -76,16 +76,30 @@ local function transfer(await, limit, seen, ...)
     return result, text, why
 end
 
+-- All of it in the native engine. What is known of a failure is read before a repair makes another
+-- call; of a good reply, when somebody asks.
+local function block(seen, operation, request, native)
+    local result, message, err = emr.call(operation, request, native)
+    if seen then
+        seen.info = err and emr.info()
+        seen.blocked = true
+    end
+    return result, message, err
+end
+
 --- A signed call.
 ---@param by {await: emr.Await, transport: function?}
 ---@param operation emr.Operation
 ---@param request table
 ---@param native table     options of the native module, keys included
 ---@param limit number     seconds
----@param seen table?      gets `transfer` or `info`, for `M.info`
+---@param seen table?      gets what `M.info` reads
 ---@return table? response, string? message, emr.Error? err
 function M.call(by, operation, request, native, limit, seen)
     if not by.transport then
+        if by.await.blocks and by.await.blocks() then
+            return block(seen, operation, request, native)
+        end
         return transfer(by.await, limit, seen, operation, request, native)
     end
     local http, message, err = emr.prepare(operation, request, native)
@@ -117,11 +131,15 @@ function M.fetch(by, http, native, limit)
     return { status = reply.status, headers = lower(reply.headers or {}), body = reply.body or "" }
 end
 
---- What is known of the reply to a call: {status, request_id, server_time, verified, ...}.
+--- What is known of the reply to a call that has just ended: {status, request_id, server_time,
+-- verified, ...}.
 ---@param seen table
 ---@return table
 function M.info(seen)
-    return seen.transfer and seen.transfer:info() or seen.info or {}
+    if seen.transfer then
+        return seen.transfer:info()
+    end
+    return seen.info or seen.blocked and emr.info() or {}
 end
 
 return M

@@ -73,7 +73,7 @@ local emr = {}
 ---@field canonical_request string
 ---@field string_to_sign string
 
----@class emr.TransferInfo           of a transfer that runs: zeros
+---@class emr.TransferInfo           while it runs: zeros
 ---@field status? integer            the HTTP status
 ---@field request_id? string
 ---@field server_time? number        of its `Date` header, in seconds since 1970
@@ -165,6 +165,10 @@ function emr.finished() end
 ---@return string? message
 ---@return emr.Error? err   kinds `network`, `timeout`, `tls`, `protocol`, `unsupported`, `memory`
 function emr.fetch(http_request, options) end
+
+--- What is known of the last call that blocked here, `get_session_cluster`, `call` or `fetch`.
+---@return emr.TransferInfo   zeros if there was none
+function emr.info() end
 
 --- One descriptor for all transfers: it is readable when `emr.step(0)` has something to do.
 ---@return integer? descriptor
