@@ -3,6 +3,7 @@ local cjson = require "cjson"
 local emr = require "emr"
 local emulator = require "spec.support.emulator"
 local fake = require "spec.support.time"
+local support = require "spec.support.client"
 
 local IDS = { workspaceId = "w-1", sessionClusterId = "s-1" }
 
@@ -20,19 +21,11 @@ describe("client against the emulator", function()
     end)
 
     local function new(options)
-        local all = {
-            region = "cn-hangzhou", endpoint = emu.https, ca_file = emu.ca_file,
-            credentials = {
-                access_key_id = emu.access_key_id, access_key_secret = emu.access_key_secret,
-            },
-            clock = time.clock, sleep = time.sleep, random = time.random,
-            getenv = function() end,
-            on_warning = function(text) messages[#messages + 1] = text end,
-        }
+        local all = { on_warning = function(text) messages[#messages + 1] = text end }
         for name, value in pairs(options or {}) do
-            all[name] = value ~= "none" and value or nil
+            all[name] = value
         end
-        return emr.client.new(all)
+        return (support.against(emu.https, all, time))
     end
 
     local function nonces(requests)

@@ -23,6 +23,7 @@ local RETRYABLE = {
     network = true, timeout = true, throttled = true, ["protocol/empty"] = true,
     ["timeout/deadline"] = false, ["credentials/unavailable"] = true,
 }
+local STATUSES = { [408] = true, [500] = true, [502] = true, [503] = true, [504] = true }
 
 
 --- The emulator in use; a child process attaches to its parent's.
@@ -114,10 +115,10 @@ function M.assert_clean(value)
 end
 
 
-local function retryable(kind, code)
-    local exact = RETRYABLE[kind .. "/" .. tostring(code)]
+local function retryable(err)
+    local exact = RETRYABLE[err.kind .. "/" .. tostring(err.code)]
     if exact == nil then
-        exact = RETRYABLE[kind] or false
+        exact = RETRYABLE[err.kind] or err.kind == "service" and STATUSES[err.status] or false
     end
     return exact
 end
@@ -133,7 +134,7 @@ function M.failed(kind, code, result, message, err)
     assert(err.kind == kind and (err.code == code or not code), got)
     assert(message == err.message and message == tostring(err), "message and err differ")
     assert(#message <= 512 and not message:find("[%c\127]"), "not one short line: " .. message)
-    assert(err.retryable == retryable(kind, err.code) or err.status == 407, "retryable: " .. got)
+    assert(err.retryable == retryable(err) or err.status == 407, "retryable: " .. got)
     M.assert_clean(err)
     return err
 end

@@ -3,6 +3,7 @@
 local cjson = require "cjson"
 local emr = require "emr"
 local fake = require "spec.support.time"
+local call = require "spec.support.call"
 local luassert = require "luassert"
 
 local M = {}
@@ -55,6 +56,24 @@ function M.new(rows, options, draws)
     end
     it.client = emr.client.new(all)
     return it
+end
+
+--- A client that calls the server at `url` for real, with the emulator's key; only its time is the
+--- spec's own. An option of "none" is taken away.
+function M.against(url, options, time)
+    local emu = call.cloud()
+    time = time or fake.new(0.5)
+    local all = {
+        region = "cn-hangzhou", endpoint = url, ca_file = emu.ca_file,
+        credentials = {
+            access_key_id = emu.access_key_id, access_key_secret = emu.access_key_secret,
+        },
+        clock = time.clock, sleep = time.sleep, random = time.random, getenv = function() end,
+    }
+    for name, value in pairs(options or {}) do
+        all[name] = value ~= "none" and value or nil
+    end
+    return emr.client.new(all), time
 end
 
 --- Asserts that a call raises, with that text in the message.
