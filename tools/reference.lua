@@ -25,7 +25,9 @@ local PARTS = {
     { title = "Clients", file = "lua/emr/client.lua",
         owners = { M = "emr.client.", methods = "client:" } },
     { title = "Options of a client", file = "lua/emr/settings.lua", owners = {} },
-    { title = "Errors", file = "lua/emr/failure.lua", owners = {}, only = "emr.Error" },
+    { title = "Errors", file = "lua/emr/failure.lua", owners = {}, only = "emr.Error",
+        intro = "What is not the caller's mistake comes back as `nil, message, err`. Which codes a "
+            .. "kind has is in [README.md](README.md#errors)." },
     { title = "Credentials", file = "lua/emr/credentials.lua",
         owners = { M = "emr.credentials." } },
     { title = "Roles", file = "lua/emr/credentials/sts.lua", owners = {}, skip = true },
@@ -40,6 +42,10 @@ local PARTS = {
     { title = "Ways to wait", file = "lua/emr/await.lua", owners = { M = "emr.await." } },
     { title = "Descriptors", file = "lua/emr/operations.lua", owners = {} },
 }
+
+local PRIVATE = { ["emr.Tasks"] = true, emr = true }
+-- Where the methods of a class are that has no fields.
+local METHODS = { Client = "clients", Retry = "retry", Transfer = "native-module" }
 
 local M = {}
 
@@ -302,6 +308,17 @@ local function operation_page(lines, entry)
     field_table(lines, "response", operation.response, surely(operation))
 end
 
+-- A type, as a link where there is a page of it.
+local function type_link(name)
+    local class_name = name:match "^emr%.([%w.]+)%??$"
+    if not class_name then
+        return ("`%s`"):format(name)
+    end
+    local operation = class_name:match "^(%w+)%."
+    local anchor = METHODS[class_name] or (operation or "emr" .. class_name):lower()
+    return ("[`%s`](#%s)"):format(name, anchor)
+end
+
 local function class_page(lines, block)
     lines[#lines + 1] = ("\n#### %s"):format(block.class)
     local about = block.note ~= "" and block.note or nil
@@ -314,7 +331,9 @@ local function class_page(lines, block)
     end
     header(lines, "field", "type", "meaning")
     for _, field in ipairs(block.fields) do
-        row(lines, code(field.name .. (field.optional and "?" or "")), code(field.type),
+        local is_ours = field.type:find "^emr%.[%w.]+$"
+        row(lines, code(field.name .. (field.optional and "?" or "")),
+            is_ours and type_link(field.type) or code(field.type),
             cell(field.about))
     end
 end
@@ -323,8 +342,9 @@ local function call_line(prefix, block, signature)
     local parts, open = {}, 0
     for i, param in ipairs(block.params) do
         local comma = i > 1 and ", " or ""
-        open = open + (param.optional and 1 or 0)
-        parts[i] = param.optional and (i > 1 and " [" or "[") .. comma .. param.name
+        local is_optional = param.optional or param.type:find "%?$"
+        open = open + (is_optional and 1 or 0)
+        parts[i] = is_optional and (i > 1 and " [" or "[") .. comma .. param.name
             or comma .. param.name
     end
     return ("%s%s(%s%s)"):format(prefix, signature.name, table.concat(parts), ("]"):rep(open))
@@ -337,12 +357,12 @@ local function function_page(lines, prefix, block, signature)
         lines[#lines + 1] = ""
     end
     for _, param in ipairs(block.params) do
-        lines[#lines + 1] = ("- `%s`: `%s`%s"):format(param.name, param.type,
+        lines[#lines + 1] = ("- `%s`: %s%s"):format(param.name, type_link(param.type),
             param.about ~= "" and ", " .. param.about or "")
     end
     for _, result in ipairs(block.returns) do
-        lines[#lines + 1] = ("- returns %s`%s`%s"):format(
-            result.name ~= "" and "`" .. result.name .. "`: " or "", result.type,
+        lines[#lines + 1] = ("- returns %s%s%s"):format(
+            result.name ~= "" and "`" .. result.name .. "`: " or "", type_link(result.type),
             (result.about or "") ~= "" and ", " .. result.about or "")
     end
 end
@@ -365,19 +385,12 @@ local function part_page(lines, part)
     end
     for _, block in ipairs(blocks) do
         local fits = not part.only or part.only == block.class
-        if block.fields and block.fields[1] and fits and not M.is_private(block.class) then
+        if block.fields and block.fields[1] and fits and not PRIVATE[block.class] then
             class_page(lines, block)
+        elseif block.alias then
+            lines[#lines + 1] = ("\n#### %s\n\n`%s`"):format(block.alias, block.definition)
         end
     end
-end
-
-local PRIVATE = { ["emr.Tasks"] = true, emr = true }
-
---- Whether a class is of the inside.
----@param name string
----@return boolean
-function M.is_private(name)
-    return PRIVATE[name] or false
 end
 
 --- The pages of the reference.

@@ -1,6 +1,8 @@
 --- The client: credentials, retry, waiting and the catalogue put together.
 -- A client may be used from many coroutines at once. Its methods work wherever its `await` can
--- wait; a caller's mistake raises, everything else returns `nil, message, err`.
+-- wait: in a plain script, in coroutines of the loop, in nginx in server_rewrite, rewrite, access,
+-- content and timers (elsewhere kind `unsupported`, code `phase`, and nothing is sent). A caller's
+-- mistake raises, everything else returns `nil, message, err`, of any kind.
 
 local emr = require "emr"
 local await = require "emr.await"
