@@ -3,6 +3,7 @@
 */
 #define _GNU_SOURCE  /* posix_spawn_file_actions_addclosefrom_np */
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -10,6 +11,7 @@
 #include <spawn.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -175,6 +177,30 @@ static int isrunoption (const void *ud, const char *name, size_t n) {
 }
 
 
+#if defined(__GLIBC__) && defined(__GLIBC_PREREQ)
+#if __GLIBC_PREREQ(2, 34)
+#define HAS_CLOSEFROM 1
+#endif
+#endif
+
+/* libcurl has sockets of its own that exec would not close. */
+static void closeothers (posix_spawn_file_actions_t *files) {
+#if defined(HAS_CLOSEFROM)
+  posix_spawn_file_actions_addclosefrom_np(files, 3);
+#else  /* musl */
+  DIR *open = opendir("/proc/self/fd");
+  const struct dirent *entry;
+  while (open != NULL && (entry = readdir(open)) != NULL) {
+    int fd = atoi(entry->d_name);
+    if (fd > 2 && fd != dirfd(open))
+      posix_spawn_file_actions_addclose(files, fd);
+  }
+  if (open != NULL)
+    closedir(open);
+#endif
+}
+
+
 /* A process group of its own, so that what it starts is killed with it; no
 ** signal of the host blocked or ignored. Returns 0 or an errno. */
 static int spawn (Child *c, char *argv[], int out, int err) {
@@ -190,12 +216,7 @@ static int spawn (Child *c, char *argv[], int out, int err) {
     posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&files, out, 1);
     posix_spawn_file_actions_adddup2(&files, err, 2);
-#if defined(__GLIBC__) && defined(__GLIBC_PREREQ)
-#if __GLIBC_PREREQ(2, 34)
-    /* libcurl has sockets of its own that exec would not close */
-    posix_spawn_file_actions_addclosefrom_np(&files, 3);
-#endif
-#endif
+    closeothers(&files);
     posix_spawnattr_setpgroup(&attr, 0);
     posix_spawnattr_setsigmask(&attr, &none);
     posix_spawnattr_setsigdefault(&attr, &all);
