@@ -255,3 +255,44 @@ describe("advice below HTTP", function()
         contains(message, "ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET")
     end)
 end)
+
+
+describe("advice for a reply that is not the API's", function()
+    local rows = {
+        { "json", 200, "<html>log in here</html>", "options.endpoint lead to the API, or does a" },
+        { "shape", 200, '{"hello":"world"}', "options.endpoint lead to the API, or does a" },
+        { "redirect", 302, "", "never followed; check options.endpoint" },
+    }
+    for _, row in ipairs(rows) do
+        it("thinks of the endpoint: " .. row[1], function()
+            local emu = emulator.get()
+            emu:reset()
+            emu:fault { name = "status", status = row[2], body = row[3] }
+            local err = call.failed("protocol", row[1],
+                emr.get_session_cluster(IDS, call.options(emu.https)))
+            contains(err.message, row[4])
+            contains(err.message, err.request_id)
+        end)
+    end
+end)
+
+
+describe("a caller's mistake", function()
+    it("in the name of an operation is answered with those that there are", function()
+        local client = emr.client.new { region = "cn-hangzhou" }
+        local ok, message = pcall(client.call, client, "GetSesionCluster", {})
+        assert.is_false(ok)
+        contains(message, "'GetSesionCluster'")
+        contains(message, "CreateSessionCluster, GetSessionCluster, ListSessionClusters")
+    end)
+
+    it("in leaving out the region tells where it was looked for", function()
+        local client = emr.client.new { getenv = function() end }
+        local ok, message = pcall(client.get_session_cluster, client, IDS)
+        assert.is_false(ok)
+        contains(message, "set options.region")
+        for _, place in ipairs { "regionId", "ALIBABA_CLOUD_REGION_ID", "CLI profile" } do
+            contains(message, place)
+        end
+    end)
+end)

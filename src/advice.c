@@ -12,7 +12,7 @@
 
 
 /* {==================================================================
-** Below HTTP
+** Below the API: what happened
 ** =================================================================== */
 
 typedef struct Words {
@@ -20,7 +20,9 @@ typedef struct Words {
   const char *text;
 } Words;
 
-/* libcurl's own words follow; they name the host, the port or the file. */
+#define OTHER_SERVER "(does options.endpoint lead to the API, or does a proxy answer?)"
+
+/* libcurl's own words may follow; they name the host, the port or the file. */
 static const Words words[] = {
   {"network", "resolve", "the host name cannot be resolved; check region and endpoint"},
   {"network", "connect", "cannot connect; check options.endpoint and network, and firewalls on "
@@ -43,6 +45,11 @@ static const Words words[] = {
   {"protocol", "too_large", "the reply is larger than allowed (options.max_response_bytes; "
                             "64 KiB or 256 lines of headers)"},
   {"protocol", "encoding", "the reply is compressed, which was not asked for"},
+  {"protocol", "redirect", "the service answered with a redirect, which is never followed; check "
+                           "options.endpoint"},
+  {"protocol", "empty", "the reply is empty"},
+  {"protocol", "json", "the reply is not valid JSON " OTHER_SERVER},
+  {"protocol", "shape", "the reply is not what the API answers " OTHER_SERVER},
   {"memory", NULL, "out of memory"},
 };
 

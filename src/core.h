@@ -235,7 +235,7 @@ typedef struct emr_Advice {
   const char *text;
 } emr_Advice;
 
-/* What happened below HTTP, in words. */
+/* What happened below the API, in words. */
 const char *emr_words (const emr_Reason *r);
 
 /* For an error of the service; NULL: none. */

@@ -238,15 +238,18 @@ static void pushwhere (lua_State *L, const emr_Reply *r, emr_Str id) {
 }
 
 
-static int failreply (lua_State *L, const emr_Reply *r, const char *code, const char *why) {
+/* `detail` may be NULL. */
+static int failreply (lua_State *L, const emr_Reply *r, const char *code, const char *detail) {
   emr_Failure f;
+  emr_Reason reason;
   emr_Str id = emr_requestid(r->head);
   memset(&f, 0, sizeof(f));
-  lua_pushfstring(L, "%s: %s", nameof(r), why);
+  reason.kind = f.kind = "protocol";
+  reason.code = f.code = code;
+  lua_pushfstring(L, "%s: %s%s%s", nameof(r), emr_words(&reason), detail != NULL ? ": " : "",
+                  detail != NULL ? detail : "");
   pushwhere(L, r, id);
   lua_concat(L, 2);
-  f.kind = "protocol";
-  f.code = code;
   f.message = emr_tostr(L, -1);
   f.status = r->status;
   f.request_id = id;
@@ -384,13 +387,13 @@ static int pushgood (lua_State *L, emr_Core *core, const emr_Operation *op,
   const char *wrong, *missing;
   Said said;
   if (r->body.n == 0)
-    return failreply(L, r, "empty", "the reply is empty");
+    return failreply(L, r, "empty", NULL);
   if ((wrong = emr_decode(L, core, r->body, &at)) != NULL) {
-    lua_pushfstring(L, "the reply is not valid JSON: %s at byte %d", wrong, (int)at);
+    lua_pushfstring(L, "%s at byte %d", wrong, (int)at);
     return failreply(L, r, "json", lua_tostring(L, -1));
   }
   if (!isobject(r->body))
-    return failreply(L, r, "shape", "the reply is not a JSON object");
+    return failreply(L, r, "shape", "no JSON object");
   missing = checkframe(L, op, r);
   if (missing == NULL)
     return 1;
@@ -399,7 +402,7 @@ static int pushgood (lua_State *L, emr_Core *core, const emr_Operation *op,
   readmembers(L, r->http, &said);
   if (said.code.n > 0)  /* an error that came with a good status */
     return failservice(L, op, r, &said);
-  lua_pushfstring(L, "the reply holds no proper '%s'", missing);
+  lua_pushfstring(L, "no proper '%s'", missing);
   return failreply(L, r, "shape", lua_tostring(L, -1));
 }
 
@@ -411,15 +414,13 @@ int emr_pushresponse (lua_State *L, emr_Core *core, const emr_Operation *op,
   Said said;
   luaL_checkstack(L, 24, NULL);
   if (!emr_head_isplain(r->head))
-    return failreply(L, r, "encoding", "the reply is compressed, which was not asked for");
+    return failreply(L, r, "encoding", NULL);
   if (r->status >= 200 && r->status <= 299)
     return pushgood(L, core, op, r);
   if (r->status >= 300 && r->status <= 399 && r->status != 304)
-    return failreply(L, r, "redirect",
-                     "the service answered with a redirect, which is never followed; "
-                     "check the endpoint");
+    return failreply(L, r, "redirect", NULL);
   if (r->status < 400 || r->status > 599)
-    return failreply(L, r, "http", "the status makes no sense here");
+    return failreply(L, r, "http", "the status makes no sense");
   readbody(L, core, r, &said);
   return failservice(L, op, r, &said);
 }

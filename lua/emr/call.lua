@@ -218,8 +218,9 @@ local function find_region(state)
         region = credentials.region(state.world)
     end
     if not region then
-        error("region: not in the client's options, not in the request (regionId), not in "
-            .. "ALIBABA_CLOUD_REGION_ID, and the CLI profile in use has no region_id", 0)
+        error('the region is missing: set options.region, for example "cn-hangzhou" (it is not in '
+            .. "the request, as regionId, nor in ALIBABA_CLOUD_REGION_ID, and the CLI profile in "
+            .. "use has no region_id)", 0)
     end
     state.native.region = region
 end

@@ -63,7 +63,13 @@ end
 local function lookup(name)
     local operation = type(name) == "table" and name or operations[name]
     if not operation then
-        error(("no operation '%s' in emr.operations"):format(tostring(name):sub(1, 64)), 0)
+        local known = {}
+        for other in pairs(operations) do
+            known[#known + 1] = other
+        end
+        table.sort(known)
+        error(("no operation '%s' in emr.operations, which has %s"):format(
+            tostring(name):sub(1, 64), table.concat(known, ", ")), 0)
     end
     return operation
 end
