@@ -220,6 +220,14 @@ describe("README:", function()
         end)
     end
 
+    it("its table of errors has all kinds", function()
+        local kinds = {}
+        for kind in read "lua/emr/failure.lua":gmatch '%-%-%-| "(%l+)"' do
+            kinds[kind] = true
+        end
+        assert.same(kinds, words_in(column "| `kind` | `code` |", "`(%l+)`"))
+    end)
+
     it("its tables list all options, and all functions of the native module", function()
         local fields, functions = {}, {}
         for _, block in ipairs(annotations.read(read "lua/emr/types.lua")) do

@@ -388,7 +388,8 @@ local function part_page(lines, part)
         if block.fields and block.fields[1] and fits and not PRIVATE[block.class] then
             class_page(lines, block)
         elseif block.alias then
-            lines[#lines + 1] = ("\n#### %s\n\n`%s`"):format(block.alias, block.definition)
+            local definition = block.definition:gsub("^| ", "")
+            lines[#lines + 1] = ("\n#### %s\n\n`%s`"):format(block.alias, definition)
         end
     end
 end

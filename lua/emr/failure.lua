@@ -1,9 +1,21 @@
 --- The one place in Lua that builds an error: `nil, message, err`.
 -- Works in every Lua and every nginx phase; does no I/O.
 
+---@alias emr.ErrorKind
+---| "network"
+---| "timeout"
+---| "tls"
+---| "protocol"
+---| "throttled"
+---| "service"
+---| "credentials"
+---| "state"
+---| "unsupported"
+---| "cancelled"
+---| "memory"
+
 ---@class emr.Error
----@field kind string         network timeout tls protocol unsupported throttled service
----                           credentials state cancelled memory
+---@field kind emr.ErrorKind
 ---@field code? string        which one of its kind; for service and throttled the API's word
 ---@field message string      one printable line of at most 512 bytes
 ---@field status? integer     the HTTP status
