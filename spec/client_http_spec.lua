@@ -2,6 +2,7 @@
 local cjson = require "cjson"
 local emr = require "emr"
 local emulator = require "spec.support.emulator"
+local growth = require "spec.support.growth"
 local fake = require "spec.support.time"
 local support = require "spec.support.client"
 
@@ -38,6 +39,30 @@ describe("client against the emulator", function()
         end
         return count
     end
+
+    describe("K2: 10 000 clients", function()
+        -- Less than a Lua value or a C block in each client of a quarter.
+        local function leave_nothing(what, program, times)
+            it(what, function()
+                local heap, process, open = growth.of([[
+                    local support = require "spec.support.client"
+                    return function()
+                        local client = support.against(HTTP)
+                        ]] .. program .. [[
+                    end
+                ]], 1000, times)
+                assert(heap < 16, ("the Lua heap has grown by %g KiB"):format(heap))
+                assert(process < 100, ("the process has grown by %g KiB"):format(process))
+                assert(open <= 0, open .. " descriptors are left open")
+            end)
+        end
+
+        leave_nothing("called and closed leave nothing", [[
+            assert(client:get_session_cluster(call.IDS))
+            client:close()
+        ]], rawget(_G, "jit") and 10000 or 4000)
+        leave_nothing("never closed leave nothing", "assert(client)", 10000)
+    end)
 
     it("gets a session cluster, over one kept connection", function()
         local client = new()

@@ -4,9 +4,10 @@
 
 return {
     departures = {
-        C3 = "libcurl up to 7.88 gives an address that does not answer all of connect_timeout, and "
-            .. "half of it where it has both IPv6 and IPv4: another of the same family behind a "
-            .. "black hole is not tried. From 8.0 on it is; the call ends by its limit either way.",
+        C3 = "where packets to the first of several IPv4 addresses vanish, libcurl up to 7.88 goes "
+            .. "to the next without watching its socket: the call ends by connect_timeout, and a "
+            .. "retry is no better off. An address that refuses, and IPv6 that is broken before "
+            .. "IPv4, are passed over there too.",
     },
     {
         letter = "A", name = "arguments",

@@ -46,12 +46,12 @@ function M.interpreter()
 end
 
 
---- Runs a command of the shell without a terminal. Returns {status, out, err}; the status is
---- 128 + n for signal n.
-function M.run(command)
+--- Runs a command of the shell without a terminal, killed after `limit` (30) seconds. Returns
+--- {status, out, err}; the status is 128 + n for signal n.
+function M.run(command, limit)
     local out, err = scratch "out", scratch "err"
     local pipe = assert(io.popen(("timeout -s KILL %d %s >%s 2>%s </dev/null; echo $?"):format(
-        LIMIT, command, quoted(out), quoted(err))))
+        limit or LIMIT, command, quoted(out), quoted(err))))
     local status = tonumber(pipe:read("*l"))
     pipe:close()
     return { status = status, out = read(out), err = read(err) }
@@ -127,10 +127,12 @@ end
 
 
 --- Runs Lua text that has `emr`, `call`, and the emulator's HTTP and HTTPS. Settings: env (a map),
---- preload (with process.c in front of the C library), leaks (it may lose memory at its end).
+--- preload (with process.c in front of the C library), leaks (it may lose memory at its end),
+--- under (a command that runs it), limit (seconds)
 function M.lua(text, settings)
-    return M.run(("%s %s %s"):format(environment(settings or {}), quoted((M.interpreter())),
-        quoted(script(text))))
+    settings = settings or {}
+    return M.run(("%s %s %s %s"):format(environment(settings), settings.under or "",
+        quoted((M.interpreter())), quoted(script(text))), settings.limit)
 end
 
 

@@ -2,6 +2,7 @@
 -- leak is long served from memory that other specs have given back.
 
 local child = require "spec.support.child"
+local descriptors = require "spec.support.descriptors"
 local memory = require "spec.support.memory"
 
 local QUARTERS = 4
@@ -27,9 +28,10 @@ end
 
 --- Calls `f` `warm` times, then `times` times in four quarters. Returns the KiB by which the Lua
 --- heap and the process grew in the quarter in which they grew least: a leak shows in each quarter,
---- a page that is touched for the first time in one.
+--- a page that is touched for the first time in one. Also by how many descriptors there are more.
 function M.measure(f, warm, times)
     local heap, process = repeated(f, warm)
+    local open = descriptors.count()
     local least_heap, least_process = math.huge, math.huge
     for _ = 1, QUARTERS do
         local new_heap, new_process = repeated(f, times / QUARTERS)
@@ -37,7 +39,7 @@ function M.measure(f, warm, times)
         least_process = math.min(least_process, new_process - process)
         heap, process = new_heap, new_process
     end
-    return least_heap, is_checked() and 0 or least_process
+    return least_heap, is_checked() and 0 or least_process, descriptors.count() - open
 end
 
 
@@ -61,10 +63,10 @@ function M.of(program, warm, times)
             %s
         end)()
         print(require("spec.support.growth").measure(f, %d, %d))
-    ]]):format(program, warm, times))
-    local heap, process = result.out:match("^(%S+)%s+(%S+)\n$")
+    ]]):format(program, warm, times), { limit = 180 })
+    local heap, process, open = result.out:match("^(%S+)%s+(%S+)%s+(%S+)\n$")
     assert(heap and result.err == "", result.out .. result.err)
-    return tonumber(heap), tonumber(process)
+    return tonumber(heap), tonumber(process), tonumber(open)
 end
 
 
