@@ -181,12 +181,12 @@ local function methods(lines, entry)
     local name = entry.operation.name
     local request, response = ("emr.%s.Request"):format(name), ("emr.%s.Response? "):format(name)
     add_method(lines, entry.operation.about, entry.method, request, "? emr.CallOptions",
-        { response .. "response", "string? message", "emr.Error? err" })
+        { response .. "response", "string message", "emr.Error err" })
     if not entry.noun then
         return
     end
     local waited = { response .. "response", "emr.WaitInfo|string info  or the message",
-        "emr.Error? err" }
+        "emr.Error err" }
     add_method(lines, "Waits until it is in a state.", "wait_" .. entry.noun, request,
         " emr.StateOptions", waited)
     local start = entry.operation.states.start
@@ -402,7 +402,7 @@ function M.pages()
         "Written by `make reference` from lua/emr/: what is changed here gets lost.\n",
         "Fields marked * are always there: required in a request, checked in a response. Others",
         "may be missing. Members that the API adds later are kept in a response. In types, `?`",
-        "means that nil is possible.\n",
+        "means that nil is possible; `message` and `err` are there after a first nil.\n",
         "- [Operations](#operations): " .. table.concat(names_of(operations), ", "),
     }
     for _, part in ipairs(PARTS) do

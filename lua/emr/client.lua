@@ -79,8 +79,8 @@ end
 ---@param request table               the API's own names
 ---@param given? emr.CallOptions
 ---@return table? response            shaped like the JSON
----@return string? message
----@return emr.Error? err             with `attempts`
+---@return string message
+---@return emr.Error err             with `attempts`
 function methods:call(name, request, given)
     local state = open(self, "call")
     return perform(state, lookup(name), request, checked(given))
@@ -103,7 +103,7 @@ end
 ---@param name emr.OperationName|emr.Operation
 ---@param request table
 ---@param given? emr.CallOptions   for each page
----@return fun(): table|false|nil, string?, emr.Error?
+---@return fun(): table|false|nil, string, emr.Error
 function methods:pages(name, request, given)
     local ask, operation = walker(self, "pages", name, request, given)
     return paginate.pages(ask, operation, request)
@@ -113,7 +113,7 @@ end
 ---@param name emr.OperationName|emr.Operation
 ---@param request table
 ---@param given? emr.CallOptions
----@return fun(): any, string?, emr.Error?
+---@return fun(): any, string, emr.Error
 function methods:items(name, request, given)
     local ask, operation = walker(self, "items", name, request, given)
     return paginate.items(ask, operation, request)
@@ -173,7 +173,7 @@ end
 ---@param given emr.ClientWaitOptions   `timeout` is required
 ---@return table? response           the last one
 ---@return emr.WaitInfo|string info  {polls, elapsed, states}, or the message
----@return emr.Error? err            with `last`, `state`, `reason`, `polls`, `elapsed`
+---@return emr.Error err            with `last`, `state`, `reason`, `polls`, `elapsed`
 function methods:wait(what, request, given)
     local state = open(self, "wait")
     if type(what) ~= "table" or type(what.operation) ~= "string" then
@@ -268,11 +268,10 @@ end
 ---@param list (table|fun(): any, string?, emr.Error?)[]   an entry is {name, request [, options]}
 ---@param given? {concurrency: integer?}   how many at a time; 64. One that sleeps between two calls
 ---  does not count (on PUC 5.1 it does): so many calls are in flight, and any number of waits
----@return table? results   results[i] is the response of entry i, or false; nil where waiting is
----  impossible
----@return table|string errors   then errors[i] says why: the err, or what message there was; or the
----  message
----@return emr.Error? err
+---@return table results   results[i] is the response of entry i, or false; nil, then message and
+---  err, where waiting is impossible
+---@return table errors    then errors[i] says why: the err, or what message there was
+---@return emr.Error err
 function methods:all(list, given)
     local state = open(self, "all")
     if type(list) ~= "table" then

@@ -6,7 +6,9 @@
 --
 -- Everything here works under Lua 5.1 to 5.4 and LuaJIT, and unless it says otherwise in every
 -- phase of nginx. A caller's mistake (a wrong type, an unknown name, a value out of range) raises
--- and names the argument; everything else comes back as `nil, message, err`, see `emr.Error`.
+-- and names the argument; everything else comes back as `nil, message, err`, see `emr.Error`. The
+-- types of the last two leave out that they are nil after success, so that editors do not ask for
+-- a check of what is known to be there.
 
 ---@class emr
 ---@field null lightuserdata      a JSON null inside an array; the same value as cjson.null
@@ -95,8 +97,8 @@ local Transfer = {}
 ---@param options? emr.Options
 ---@return emr.GetSessionCluster.Response? response   shaped like the JSON: whole numbers up to 2^53
 ---  are integers, null members are absent, unknown ones are kept
----@return string? message
----@return emr.Error? err   any kind but `state`
+---@return string message
+---@return emr.Error err   any kind but `state`
 function emr.get_session_cluster(request, options) end
 
 --- The same for any operation, one of `emr.operations` or a descriptor of your own.
@@ -104,8 +106,8 @@ function emr.get_session_cluster(request, options) end
 ---@param request table      the API's own names
 ---@param options? emr.Options
 ---@return table? response
----@return string? message
----@return emr.Error? err
+---@return string message
+---@return emr.Error err
 function emr.call(operation, request, options) end
 
 --- The signed HTTP request of a call, for another HTTP client to send; no I/O. It is good for one
@@ -114,8 +116,8 @@ function emr.call(operation, request, options) end
 ---@param request table
 ---@param options? emr.Options
 ---@return emr.HttpRequest? http_request
----@return string? message
----@return emr.Error? err   kinds `credentials`, `memory`
+---@return string message
+---@return emr.Error err   kinds `credentials`, `memory`
 function emr.prepare(operation, request, options) end
 
 --- What `call` would return for this HTTP reply; no I/O.
@@ -123,16 +125,16 @@ function emr.prepare(operation, request, options) end
 ---@param reply {status: integer, headers: table<string, string>?, body: string?}   header names in
 ---  any letter case
 ---@return table? response
----@return string? message
----@return emr.Error? err   kinds `service`, `throttled`, `protocol`
+---@return string message
+---@return emr.Error err   kinds `service`, `throttled`, `protocol`
 function emr.parse(operation, reply) end
 
 --- ACS3-HMAC-SHA256 alone: signs exactly what it is given and adds nothing; no I/O.
 ---@param http_request emr.Signable
 ---@param credentials {access_key_id: string, access_key_secret: string}
 ---@return emr.Signature? signature
----@return string? message
----@return emr.Error? err   kind `memory`
+---@return string message
+---@return emr.Error err   kind `memory`
 function emr.sign(http_request, credentials) end
 
 --- Begins an attempt and returns at once. What goes wrong comes out of `transfer:result()`.
@@ -150,8 +152,8 @@ function emr.start(operation, request, options) end
 ---@param seconds? number   0 to 604800; 0
 ---@param options? {blocking: boolean?}
 ---@return integer? in_flight
----@return string? message
----@return emr.Error? err   kinds `unsupported`, `memory`, `cancelled` (Ctrl-C)
+---@return string message
+---@return emr.Error err   kinds `unsupported`, `memory`, `cancelled` (Ctrl-C)
 function emr.step(seconds, options) end
 
 --- A transfer that has ended and was not handed out yet, in the order of their ends.
@@ -162,8 +164,8 @@ function emr.finished() end
 ---@param http_request emr.HttpRequest
 ---@param options? emr.Options       those that concern keys and region are of no use
 ---@return emr.HttpReply? reply      whatever its status
----@return string? message
----@return emr.Error? err   kinds `network`, `timeout`, `tls`, `protocol`, `unsupported`, `memory`
+---@return string message
+---@return emr.Error err   kinds `network`, `timeout`, `tls`, `protocol`, `unsupported`, `memory`
 function emr.fetch(http_request, options) end
 
 --- What is known of the last call that blocked here, `get_session_cluster`, `call` or `fetch`.
@@ -172,8 +174,8 @@ function emr.info() end
 
 --- One descriptor for all transfers: it is readable when `emr.step(0)` has something to do.
 ---@return integer? descriptor
----@return string? message
----@return emr.Error? err   kind `unsupported`, code `platform`: no epoll; or `memory`
+---@return string message
+---@return emr.Error err   kind `unsupported`, code `platform`: no epoll; or `memory`
 function emr.pollfd() end
 
 --- What to wait for on that descriptor, as cqueues asks it.
@@ -187,8 +189,8 @@ function emr.timeout() end
 --- The strict JSON decoder behind `parse`: no comments, no NaN, nesting up to 64 levels.
 ---@param text string
 ---@return any value         null is `nil` in an object, `emr.null` elsewhere
----@return string? message
----@return emr.Error? err    kind `protocol`, code `json`
+---@return string message
+---@return emr.Error err    kind `protocol`, code `json`
 function emr.decode(text) end
 
 --- Seconds on a clock that nobody sets.
@@ -204,7 +206,7 @@ function emr.random() end
 ---@param max? integer       bytes, up to 2^30; 1 MiB
 ---@return string? text
 ---@return integer|string mode   its permission bits, or the message
----@return emr.Error? err    kind `credentials`, code `unreadable`
+---@return emr.Error err    kind `credentials`, code `unreadable`
 function emr.read_file(path, max) end
 
 --- Runs a program without a shell, its standard input empty; at the limit it is killed, with all
@@ -221,8 +223,8 @@ function emr.run(argv, options) end
 --- Nothing while it runs, then what `call` or `fetch` returns; the same each time. After `cancel`:
 -- kind `cancelled`.
 ---@return any result
----@return string? message
----@return emr.Error? err
+---@return string message
+---@return emr.Error err
 function Transfer:result() end
 
 --- What is known of it; whole once it has ended.

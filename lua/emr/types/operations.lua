@@ -169,16 +169,16 @@ local Client = {}
 ---@param request emr.CreateSessionCluster.Request
 ---@param options? emr.CallOptions
 ---@return emr.CreateSessionCluster.Response? response
----@return string? message
----@return emr.Error? err
+---@return string message
+---@return emr.Error err
 function Client:create_session_cluster(request, options) end
 
 --- Reads one session cluster: its state, its settings, where it is reached.
 ---@param request emr.GetSessionCluster.Request
 ---@param options? emr.CallOptions
 ---@return emr.GetSessionCluster.Response? response
----@return string? message
----@return emr.Error? err
+---@return string message
+---@return emr.Error err
 function Client:get_session_cluster(request, options) end
 
 --- Waits until it is in a state.
@@ -186,7 +186,7 @@ function Client:get_session_cluster(request, options) end
 ---@param options emr.StateOptions
 ---@return emr.GetSessionCluster.Response? response
 ---@return emr.WaitInfo|string info or the message
----@return emr.Error? err
+---@return emr.Error err
 function Client:wait_session_cluster(request, options) end
 
 --- Starts it if it is down, and waits until it is in a state.
@@ -194,29 +194,29 @@ function Client:wait_session_cluster(request, options) end
 ---@param options emr.StateOptions
 ---@return emr.GetSessionCluster.Response? response
 ---@return emr.WaitInfo|string info or the message
----@return emr.Error? err
+---@return emr.Error err
 function Client:start_and_wait_session_cluster(request, options) end
 
 --- Lists the session clusters of a workspace, page by page.
 ---@param request emr.ListSessionClusters.Request
 ---@param options? emr.CallOptions
 ---@return emr.ListSessionClusters.Response? response
----@return string? message
----@return emr.Error? err
+---@return string message
+---@return emr.Error err
 function Client:list_session_clusters(request, options) end
 
 --- Starts a session cluster; it is up once its state is Running.
 ---@param request emr.StartSessionCluster.Request
 ---@param options? emr.CallOptions
 ---@return emr.StartSessionCluster.Response? response
----@return string? message
----@return emr.Error? err
+---@return string message
+---@return emr.Error err
 function Client:start_session_cluster(request, options) end
 
 --- Stops a session cluster; it is down once its state is Stopped.
 ---@param request emr.StopSessionCluster.Request
 ---@param options? emr.CallOptions
 ---@return emr.StopSessionCluster.Response? response
----@return string? message
----@return emr.Error? err
+---@return string message
+---@return emr.Error err
 function Client:stop_session_cluster(request, options) end
