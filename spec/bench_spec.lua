@@ -1,6 +1,8 @@
--- What makes `make bench-check` fail; the measuring itself takes callgrind and half a minute.
+-- What the benchmark makes of its figures: what `make bench-check` fails at, what is a knee.
+-- Measuring itself takes callgrind and half a minute.
 
 local check = require "spec.bench.check"
+local growth = require "spec.bench.growth"
 
 describe("the check of instructions a call", function()
     it("lets pass what has fallen, or risen by less than 5 %", function()
@@ -25,5 +27,28 @@ describe("the check of instructions a call", function()
         for _, row in ipairs(require("spec.bench.rows").checked) do
             assert.is_number(recorded[row])
         end
+    end)
+end)
+
+describe("the check of growth", function()
+    local inflight = { 1, 8, 64, 512, 2000 }
+
+    local function verdict(of)
+        local figures = {}
+        for i, n in ipairs(inflight) do
+            figures[i] = of(n)
+        end
+        return growth.words("memory", inflight, figures)
+    end
+
+    it("calls a straight line linear, also with noise", function()
+        assert.equal("- memory: linear, off a straight line by 0 % at most",
+            verdict(function(n) return 12000 + 45 * n end))
+        assert.truthy(verdict(function(n) return 1.2 + n % 3 / 20 end):find("linear", 1, true))
+    end)
+
+    it("sees a knee, and growth with the square", function()
+        assert.truthy(verdict(function(n) return n < 1000 and 50 or 100 end):find("NOT LINEAR"))
+        assert.truthy(verdict(function(n) return 100 + n * n end):find("NOT LINEAR"))
     end)
 end)

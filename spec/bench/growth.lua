@@ -19,15 +19,18 @@ local LINEAR = 0.15
 --- That in words.
 function M.words(what, xs, ys)
     local bend = M.bend(xs, ys)
-    return ("%s: %s, within %.0f %% of a straight line"):format(what,
-        bend <= LINEAR and "linear" or "NOT LINEAR", math.max(1, 100 * bend))
+    return ("- %s: %s, off a straight line by %.0f %% at most"):format(what,
+        bend <= LINEAR and "linear" or "NOT LINEAR", 100 * bend)
 end
 
 --- Lines of numbers under a comment, as gnuplot reads them.
 ---@param heads string[]
 ---@param columns number[][]   the first is what the others are plotted against
 function M.plot(heads, columns)
-    local lines = { "# " .. table.concat(heads, "; ") }
+    local lines = {}
+    for c, head in ipairs(heads) do
+        lines[c] = ("# %d: %s"):format(c, head)
+    end
     for i in ipairs(columns[1]) do
         local cells = {}
         for c, column in ipairs(columns) do

@@ -152,33 +152,50 @@ local function grow(values, keys, sample)
     end
 end
 
-local function say_growth(what, values, keys, sample)
-    local column = grow(values, keys, sample)
+local function say_plot(what, values, keys, fields, column)
     local heads, columns = { what }, { values }
-    local fields = { { "CPU µs a call", "cpu", 1e6 }, { "peak MiB", "memory", 1 / 1024 } }
     for _, field in ipairs(fields) do
         for _, key in ipairs(keys) do
-            heads[#heads + 1] = field[1] .. ": " .. find(key)[2]
+            heads[#heads + 1] = field[1] .. ", " .. find(key)[2]
             columns[#columns + 1] = column(field[2], key, field[3])
         end
     end
     say(growth.plot(heads, columns))
-    local ours, base = keys[#keys], keys[#keys - 1]
-    say("- " .. growth.words("Peak memory", values, column("memory", ours, 1)))
-    return column, ours, base
+end
+
+local CPU, MEMORY = { "CPU µs a call", "cpu", 1e6 }, { "peak MiB", "memory", 1 / 1024 }
+local INSTRUCTIONS = { "instructions a call", "instructions", 1 }
+
+local function grow_in_flight(values)
+    local keys = { "floor32", "decode32", "flight32" }
+    local column = grow(values, keys, function(row, inflight)
+        return measure.run(row, math.max(4000, 4 * inflight), inflight)
+    end)
+    say_plot("calls in flight", values, keys, { CPU, MEMORY }, column)
+    say(growth.words("CPU a call over that of C with signing and lua-cjson", values,
+        column("cpu", "flight32", 1, "decode32")))
+    say(growth.words("peak memory", values, column("memory", "flight32", 1)) .. "\n")
+end
+
+local function grow_replies(values)
+    local keys, instructions = { "decode", "call" }, {}
+    local column = grow(values, keys, function(row, n)
+        local reply, what = "configs-" .. n, row[1] .. n
+        instructions[what] = instructions[what] or measure.instructions(row, 20, 1, reply)
+        local sample = measure.run(row, row.n, 1, reply)
+        sample.instructions = instructions[what]
+        return sample
+    end)
+    say_plot("applicationConfigs", values, keys, { CPU, MEMORY, INSTRUCTIONS }, column)
+    say(growth.words("CPU a call", values, column("cpu", "call", 1)))
+    say(growth.words("instructions a call", values, column("instructions", "call", 1)))
+    say(growth.words("peak memory", values, column("memory", "call", 1)) .. "\n")
 end
 
 commands["bench-growth"] = function()
     say_setting()
-    local inflight, configs = rows.growth.inflight, rows.growth.configs
-    local column, ours, base = say_growth("calls in flight", inflight,
-        { "floor32", "decode32", "flight32" },
-        function(row, j) return measure.run(row, math.max(4000, 4 * j), j) end)
-    say("- " .. growth.words("CPU a call over that of C with signing and lua-cjson", inflight,
-        column("cpu", ours, 1, base)) .. "\n")
-    column, ours = say_growth("applicationConfigs in the reply", configs, { "decode", "call" },
-        function(row, n) return measure.run(row, 500, 1, "configs-" .. n) end)
-    say("- " .. growth.words("CPU a call", configs, column("cpu", ours, 1)) .. "\n")
+    grow_in_flight(rows.growth.inflight)
+    grow_replies(rows.growth.configs)
     return true
 end
 
