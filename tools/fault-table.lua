@@ -3,9 +3,9 @@
 
 package.path = "./?.lua;" .. package.path
 local rows = require "spec.support.rows"
+local write_readme = require "tools.readme"
 
-local README, RECORD = "README.md", arg[1]
-local BEGIN, END = "<!-- written by make fault-table -->\n", "<!-- until here -->\n"
+local RECORD = arg[1]
 local MOST_SKIPPED = 6
 
 local function read(path)
@@ -67,11 +67,4 @@ local function table_of(skipped)
     return text
 end
 
-local text = read(README)
-local _, first = text:find(BEGIN, 1, true)
-local last = text:find(END, 1, true)
-assert(first and last, README .. " has no marks")
-local written = table_of(outcomes())
-local file = assert(io.open(README, "w"))
-file:write(text:sub(1, first), written, text:sub(last))
-file:close()
+write_readme("fault-table", table_of(outcomes()))

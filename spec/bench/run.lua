@@ -31,6 +31,7 @@ local growth = require "spec.bench.growth"
 local measure = require "spec.bench.measure"
 local rows = require "spec.bench.rows"
 local stats = require "spec.bench.stats"
+local write_readme = require "tools.readme"
 
 local ROUNDS = tonumber(os.getenv "BENCH_ROUNDS" or 15)
 local RECORDED = "spec/bench/recorded.lua"
@@ -228,14 +229,13 @@ commands["bench-record"] = function()
     return true
 end
 
--- Between <!-- make bench --> and <!-- end of make bench -->.
 commands["bench-readme"] = function()
-    local text = read "README.md":gsub("(<!%-%- make (bench[%w-]*) %-%->\n).-(<!%-%- end of )",
-        function(opening, name, ending)
-            local measured = read(REPORT:format(name))
-            return measured and opening .. measured .. ending
-        end)
-    write("README.md", text)
+    for _, name in ipairs { "bench", "bench-nginx", "bench-growth" } do
+        local measured = read(REPORT:format(name))
+        if measured then
+            write_readme(name, measured)
+        end
+    end
     return true
 end
 
