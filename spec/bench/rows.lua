@@ -198,6 +198,6 @@ M.growth = {
 }
 
 -- `make bench-check`: instructions a call, as a ratio to the base row's in the same run.
-M.checked = { "call", "client", "parse" }
+M.checked = { "call", "flight32", "client", "parse" }
 
 return M

@@ -79,6 +79,10 @@ local function find(key)
     return found
 end
 
+local function instructions(row)
+    return measure.instructions(row, 100 + 10 * row.inflight, row.inflight)
+end
+
 local function measure_all(groups)
     local results = stats.new()
     for round = 1, ROUNDS do
@@ -92,8 +96,7 @@ local function measure_all(groups)
     each_row(groups, function(row)
         if row.counted ~= false then
             progress("instructions: %s", row[2])
-            results:set(row[1], "instructions",
-                measure.instructions(row, 100 + 10 * row.inflight, row.inflight))
+            results:set(row[1], "instructions", instructions(row))
         end
     end)
     progress ""
@@ -101,7 +104,7 @@ local function measure_all(groups)
 end
 
 local function say_setting()
-    say(("%s. Client and server on %s; medians of %d rounds.\n"):format(stats.machine(),
+    say(("%s. Client and server on %s; medians of %d rounds at most.\n"):format(stats.machine(),
         measure.cores > 1 and "cores of their own" or "one core", ROUNDS))
 end
 
@@ -179,12 +182,12 @@ local function grow_in_flight(values)
 end
 
 local function grow_replies(values)
-    local keys, instructions = { "decode", "call" }, {}
+    local keys, counts = { "decode", "call" }, {}
     local column = grow(values, keys, function(row, n)
         local reply, what = "configs-" .. n, row[1] .. n
-        instructions[what] = instructions[what] or measure.instructions(row, 20, 1, reply)
+        counts[what] = counts[what] or measure.instructions(row, 20, 1, reply)
         local sample = measure.run(row, row.n, 1, reply)
-        sample.instructions = instructions[what]
+        sample.instructions = counts[what]
         return sample
     end)
     say_plot("applicationConfigs", values, keys, { CPU, MEMORY, INSTRUCTIONS }, column)
@@ -204,8 +207,8 @@ local function checked_ratios()
     local bases, ratios = {}, {}
     for _, key in ipairs(rows.checked) do
         local row = find(key)
-        bases[row.base] = bases[row.base] or measure.instructions(find(row.base), 200, 1)
-        ratios[key] = measure.instructions(row, 200, 1) / bases[row.base]
+        bases[row.base] = bases[row.base] or instructions(find(row.base))
+        ratios[key] = instructions(row) / bases[row.base]
     end
     return ratios
 end
@@ -224,7 +227,8 @@ commands["bench-record"] = function()
         lines[i] = ("    %s = %.3f,\n"):format(key, ratios[key])
     end
     write(RECORDED, "-- Instructions a call as a ratio to the base row's, which `make bench-check`"
-        .. " compares with.\n-- Written by `make bench-record` on\n-- " .. stats.machine()
+        .. " compares with.\n-- Written by `make bench-record` on\n-- "
+        .. stats.machine():gsub("; ", ";\n-- ")
         .. ".\nreturn {\n" .. table.concat(lines) .. "}\n")
     return true
 end
