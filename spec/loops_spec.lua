@@ -2,56 +2,12 @@
 -- all.
 
 local emr = require "emr"
+local child = require "spec.support.child"
 local emulator = require "spec.support.emulator"
+local loops = require "spec.support.loops"
 local example = require "spec.support.example"
 
 local IDS = { workspaceId = "w-1", sessionClusterId = "s-1" }
-
--- run(f) runs f in a coroutine of a fresh loop until the loop has nothing left to do; beside(f)
--- adds another coroutine to the running loop; pause(seconds) is the loop's own sleep.
-local loops = {}
-
-function loops.cqueues(cqueues)
-    local loop
-    return {
-        run = function(f)
-            loop = cqueues.new()
-            loop:wrap(f)
-            assert(loop:loop())
-            loop = nil  -- it has descriptors
-        end,
-        beside = function(f) loop:wrap(f) end,
-        pause = cqueues.sleep,
-    }
-end
-
-function loops.luv(uv)
-    local function resume(co)
-        local ok, object = coroutine.resume(co)
-        if not ok then
-            error(object, 0)
-        end
-    end
-    return {
-        run = function(f)
-            local failure
-            resume(coroutine.create(function()
-                failure = select(2, f())
-            end))
-            uv.run()
-            assert(not failure, failure)
-        end,
-        beside = function(f) resume(coroutine.create(f)) end,
-        pause = function(seconds)
-            local co, timer = coroutine.running(), uv.new_timer()
-            timer:start(seconds * 1000, 0, function()
-                timer:close()
-                resume(co)
-            end)
-            coroutine.yield()
-        end,
-    }
-end
 
 for name, new_loop in pairs(loops) do
     local found, library = pcall(require, name)
@@ -178,6 +134,33 @@ for name, new_loop in pairs(loops) do
             assert.equal("timeout", results[3].kind)
             assert.is_true(emr.now() - began < 1)  -- the loop, too, has ended
             assert.equal(0, emr.step(0))
+        end)
+
+        it("C2: a name lookup that never ends costs the deadline, and the loop goes on", function()
+            child.printed("timeout\n", child.lua(([[
+                local name = %q
+                local loop = require("spec.support.loops")[name](require(name))
+                local client = emr.client.new {
+                    region = "cn-hangzhou", endpoint = "https://hangs-long.test", await = name,
+                    access_key_id = "id", access_key_secret = "secret", deadline = 1,
+                }
+                local err, seconds, longest = nil, nil, 0
+                loop.run(function()
+                    loop.beside(function()
+                        while not seconds do
+                            longest = math.max(longest, call.seconds(loop.pause, 0.01))
+                        end
+                    end)
+                    local began = emr.now()
+                    err = select(3, client:get_session_cluster {
+                        workspaceId = "w-1", sessionClusterId = "s-1",
+                    })
+                    seconds = emr.now() - began
+                end)
+                assert(seconds < 1.2, seconds .. " s")
+                assert(longest > 0 and longest < 0.2, longest .. " s in one turn of the loop")
+                print(err.kind)
+            ]]):format(name), { preload = true }))
         end)
 
         it("sleeps as long as it is told", function()
