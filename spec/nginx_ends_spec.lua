@@ -109,7 +109,7 @@ nginx.describe("inside nginx", function()
         assert.equal("killed", (server:get("/killed")))
         local began = socket.gettime()
         assert.equal("Running", (server:get("/ask")))
-        assert.is_true(socket.gettime() - began < 6)
+        assert.is_true(socket.gettime() - began < 2)
         nginx.check(server)
     end)
 

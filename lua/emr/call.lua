@@ -134,14 +134,15 @@ end
 ---@param request table
 ---@param native table     options of the native module
 ---@param limit number     seconds
+---@param seen table       gets what `exchange.info` reads
 ---@return table? response, string? message, emr.Error? err
-function M.bare(state, operation, request, native, limit)
-    local seen = { state = state }
+function M.bare(state, operation, request, native, limit, seen)
+    seen.state = state
     native.clock_offset = M.clock_offset(state)
     local result, message, err = exchange.call(state, operation, request, native, limit, seen)
     if err and err.code == "InvalidTimeStamp.Expired" and M.repairs[err.code](err, seen) then
         native.clock_offset = M.clock_offset(state)
-        return exchange.call(state, operation, request, native, limit)
+        return exchange.call(state, operation, request, native, limit, seen)
     end
     return result, message, err
 end

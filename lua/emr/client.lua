@@ -17,6 +17,7 @@ local retry = require "emr.retry"
 local settings = require "emr.settings"
 local skew = require "emr.skew"
 local waiter = require "emr.waiter"
+local worlds = require "emr.credentials.world"
 
 local perform = calls.perform
 
@@ -323,12 +324,16 @@ local function world_of(state, s)
         on_warning = o.on_warning,
         fetch = function(http, given)
             local native, limit = with_shared(given, http.url)
-            return exchange.fetch(state, http, native, limit)
+            return worlds.watched(function(seen)
+                return exchange.fetch(state, http, native, limit, seen)
+            end)
         end,
         call = function(operation, request, given)
             local url = given and given.endpoint or operation.hosts.public
             local native, limit = with_shared(given, url)
-            return calls.bare(state, operation, request, native, limit)
+            return worlds.watched(function(seen)
+                return calls.bare(state, operation, request, native, limit, seen)
+            end)
         end,
     }
 end

@@ -119,12 +119,13 @@ end
 ---@param http table       {method, url, headers, body}
 ---@param native table
 ---@param limit number
+---@param seen table?      as for `M.call`
 ---@return {status: integer, headers: table<string, string>, body: string}?, string?, emr.Error?
-function M.fetch(by, http, native, limit)
+function M.fetch(by, http, native, limit, seen)
     if not by.transport then
-        return transfer(by.await, limit, nil, http, native)
+        return transfer(by.await, limit, seen, http, native)
     end
-    local reply, message, err = carry(by.transport, http, limit)
+    local reply, message, err = carry(by.transport, http, limit, seen)
     if not reply then
         return nil, message, err
     end

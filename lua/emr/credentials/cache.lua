@@ -15,10 +15,11 @@ local SHORT_SHARE = 0.8 -- when so much of its life is over
 local MARGIN = 60 -- so long before the end callers no longer use the key while one renews it
 local SPACING = 10 -- between two fetches of keys that come due at once, or that the API refuses
 local PATIENCE = 5 -- for another caller's renewal
--- A renewal that lasts longer no longer counts: it may have been abandoned, as nginx kills a light
--- thread without a word. Who began to wait with it gives up, who came later takes over.
+-- A renewal that lasts longer no longer counts: it may have been abandoned. Who began to wait with
+-- it gives up, who came later takes over.
 local LEASE = PATIENCE
 local PAUSES = { 10, 20, 40, 60 } -- after one failure, two, three, and more
+local GONE = 0.25 -- after the end of its request a renewal goes on at once, or never
 local FIRST_STEP, LAST_STEP = 0.01, 0.25 -- of polling for another caller's renewal
 
 local YEAR_2100 = 4102444800 -- a key does not live that long: such a time is not believed
@@ -43,7 +44,7 @@ local M = {}
 ---@field failures integer     in a row
 ---@field retry_at number      monotonic: no renewal before, after a failure
 ---@field forced_at number     monotonic: when a refused key was renewed last
----@field lease? table         who is renewing: {thread, since}
+---@field lease? table         who is renewing: {thread, since, hangs_since}
 local methods = {}
 local Cache = { __name = "emr.Cache", __index = methods }
 
@@ -58,6 +59,10 @@ end
 function methods:is_busy(now)
     local lease = self.lease
     if not lease or not lease.thread or now - lease.since >= LEASE then
+        return false
+    end
+    lease.hangs_since = worlds.hangs(lease.thread) and (lease.hangs_since or now) or nil
+    if lease.hangs_since and now - lease.hangs_since >= GONE then
         return false
     end
     return lease.thread ~= running() -- ours is a left-over: an error ended that renewal

@@ -38,6 +38,9 @@ local OF_THE_CALLER = { unsupported = true, cancelled = true, memory = true }
 
 local Complete = { __name = "emr.World" }
 
+-- What is known of the request that a coroutine is making.
+local watched = setmetatable({}, { __mode = "k" })
+
 local M = {}
 
 local function member(name, value)
@@ -97,6 +100,29 @@ end
 ---@return boolean
 function M.is_of_caller(err)
     return OF_THE_CALLER[err.kind] or err.kind == "timeout" and err.code == "deadline"
+end
+
+local function over(co, ...)
+    watched[co] = nil
+    return ...
+end
+
+--- Makes a request so that others can tell when its coroutine is gone.
+---@param request fun(seen: table): ...   leaves its transfer in `seen`
+---@return any ...   what it returns
+function M.watched(request)
+    local co, seen = coroutine.running() or "main", {}
+    watched[co] = seen
+    return over(co, request(seen))
+end
+
+--- Whether a coroutine has not yet gone on after the end of its request. When that lasts, it never
+-- will: nginx kills a light thread without a word, but its transfer is cancelled soon.
+---@param co thread|string   "main" for the main program on 5.1
+---@return boolean
+function M.hangs(co)
+    local transfer = watched[co] and watched[co].transfer
+    return transfer ~= nil and select("#", transfer:result()) > 0
 end
 
 local function late(what)
