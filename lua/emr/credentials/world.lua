@@ -118,7 +118,7 @@ end
 
 --- Whether a coroutine has not yet gone on after the end of its request. When that lasts, it never
 -- will: nginx kills a light thread without a word, but its transfer is cancelled soon.
----@param co thread|string   "main" for the main program on 5.1
+---@param co any   a coroutine, or "main" for the main program on 5.1
 ---@return boolean
 function M.hangs(co)
     local transfer = watched[co] and watched[co].transfer
