@@ -3,6 +3,7 @@
 local emr = require "emr"
 
 local call = require "spec.support.call"
+local child = require "spec.support.child"
 local emulator = require "spec.support.emulator"
 
 local IDS = { workspaceId = "w-1", sessionClusterId = "s-9" }
@@ -221,12 +222,38 @@ describe("advice below HTTP", function()
         return call.failed(kind, code, call.get(false, options)).message
     end
 
+    it("for a host that nobody knows, as of a wrong region, names it and both options", function()
+        child.printed("ok\n", child.lua([[
+            local err = call.failed("network", "resolve", call.get("https://none.test"))
+            assert(err.message:find("check region and endpoint: .*none%.test"), err.message)
+            print "ok"
+        ]], { preload = true }))
+    end)
+
     it("names the CA file that was tried, and what to do", function()
         local message = told("tls", "ca",
             { endpoint = emulator.get().https, ca_file = "/no/ca.pem" })
         contains(message, "/no/ca.pem")
         contains(message, "package ca-certificates")
         contains(message, "options.ca_file")
+    end)
+
+    it("names the system's CA file where that is missing", function()
+        local program = emulator.get().dir .. "/no-ca.lua"
+        local file = assert(io.open(program, "w"))
+        file:write(([[print(select(2, require("emr").get_session_cluster(
+            { workspaceId = "w", sessionClusterId = "s" }, { region = "cn-hangzhou", endpoint = %q,
+            access_key_id = "none", access_key_secret = "none" })))]]):format(emulator.get().https))
+        file:close()
+        local without = "mount -t tmpfs none /etc/ssl/certs 2>/dev/null || exit 77; exec %s %s"
+        local result = child.run(("unshare -rm sh -c '%s'"):format(
+            without:format((child.interpreter()), program)))
+        if result.err:find("unshare", 1, true) or result.status == 77 then
+            pending "the kernel lets nobody mount here"
+            return
+        end
+        contains(result.out, "ca-certificates.crt")
+        contains(result.out, "install the system's (package ca-certificates), or set")
     end)
 
     it("for a CA that is not known names the option", function()
