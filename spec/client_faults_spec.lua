@@ -162,6 +162,61 @@ describe("a client asks", function()
         end
     end)
 
+    -- row, the fault, what is slept between three attempts when every draw is 0.5
+    for _, case in ipairs {
+        { "G4", { status = 429, code = "TooMany" }, { 0.5, 1 } },
+        { "G4", { code = "Throttling.User" }, { 0.5, 1 } },
+        { "G5", { code = "Throttling", retry_after_ms = 1500 }, { 1.5 * 1.05, 1.5 * 1.05 } },
+        { "G6", { code = "Throttling.Api", time_left = 2000 }, { 2.1, 2.1 } },
+        { "G6", { status = 503, time_left = 2000 }, { 0.025, 0.05 } },
+        { "G7", { status = 503, retry_after = 3 }, { 3.15, 3.15 } },
+        { "G8", { code = "Throttling", retry_after_ms = 25000 }, {}, 25 },
+        { "G8", { code = "Throttling", retry_after_ms = 15000 }, { 15.75 }, 15 },
+    } do
+        local row, fault, expected, left = case[1], case[2], case[3], case[4]
+        local hint = fault.retry_after_ms or fault.time_left or fault.retry_after or "no hint"
+        it(("%s: later, %s from %s"):format(row, hint, fault.code or fault.status), function()
+            fault.name, fault.times = "error", 3
+            emu:fault(fault)
+            local client, time = support.against(emu.http)
+            local _, _, err = client:get_session_cluster(call.IDS)
+            assert.equal(#expected, #time.slept)
+            for i, seconds in ipairs(expected) do
+                assert(math.abs(seconds - time.slept[i]) < 1e-9, time.slept[i])
+            end
+            assert.equal(#expected + 1, #emu:requests())
+            if left then
+                assert.equal(left, err.retry_after)
+            end
+        end)
+    end
+
+    it("G9: with a signature, a nonce and a date of its own each time", function()
+        emu:fault { name = "status", status = 503, times = 2 }
+        assert.truthy((support.against(emu.http)):get_session_cluster(call.IDS))
+        local list, seen, last = emu:requests(), {}, ""
+        assert.equal(3, #list)
+        for _, request in ipairs(list) do
+            assert.equal("ok", request.verdict)
+            for _, name in ipairs { "x-acs-signature-nonce", "authorization" } do
+                assert.is_nil(seen[request.headers[name]])
+                seen[request.headers[name]] = true
+            end
+            assert(last <= request.headers["x-acs-date"])
+            last = request.headers["x-acs-date"]
+        end
+    end)
+
+    it("G10: once more, at once, where the nonce was used; not twice", function()
+        for times, requests in ipairs { 2, 2 } do
+            emu:reset()
+            emu:fault { name = "error", code = "SignatureNonceUsed", times = times }
+            local client, time = support.against(emu.http)
+            assert.equal(times == 1, client:get_session_cluster(call.IDS) ~= nil)
+            assert.same({ requests, 0 }, { #emu:requests(), #time.slept })
+        end
+    end)
+
     it("H3: 1 000 times at most 1 040 requests of a service that is down", function()
         emu:fault { name = "status", status = 500, times = 2000 }
         local client = support.against(emu.http)

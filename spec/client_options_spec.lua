@@ -290,6 +290,21 @@ describe("client:", function()
         assert.is_nil(tostring(message):find("CANARY", 1, true))
     end)
 
+    it("L2: the traceback of what raises inside a call shows no secret", function()
+        local function raise()
+            error "mine"
+        end
+        for _, options in ipairs { { transport = raise }, { credentials = raise } } do
+            local c = new({}, options)
+            local ok, trace = xpcall(function()
+                return (c.client:get_session_cluster(IDS))
+            end, debug.traceback)
+            assert.is_false(ok)
+            assert.truthy(trace:find("mine", 1, true) and trace:find("traceback", 1, true))
+            assert.is_nil(trace:find("CANARY", 1, true))
+        end
+    end)
+
     it("K7: a client that nobody holds is collected", function()
         local weak = setmetatable({}, { __mode = "k" })
         for _ = 1, 20 do

@@ -89,13 +89,17 @@ describe("read_file", function()
         assert.equal(before, descriptors.count())
     end)
 
-    it("J3: refuses what it must not read", function()
-        local path = write("secret", "CANARY", "000")
-        if io.open(path) then
-            pending("this user may read everything")
-            return
-        end
-        fails(path)
+    it("B7, J3: what must not be read is unreadable, also as a CA file", function()
+        child.printed("ok\n", child.lua [[
+            local path = call.cloud().dir .. "/secret"
+            assert(io.open(path, "w")):close()
+            os.execute("chmod 000 " .. path)
+            assert(require("process").renounce())
+            call.failed("credentials", "unreadable", emr.read_file(path))
+            local err = call.failed("tls", "ca", call.get(HTTPS, { ca_file = path }))
+            assert(err.message:find(path, 1, true))
+            print "ok"
+        ]])
     end)
 
     it("J3: takes a file up to the limit and none larger, and shows no content", function()

@@ -90,6 +90,13 @@ static int l_fork (lua_State *L) {
 }
 
 
+/* From here on the process has no more rights than anybody. */
+static int l_renounce (lua_State *L) {
+  lua_pushboolean(L, getuid() != 0 || seteuid(65534) == 0);
+  return 1;
+}
+
+
 static int l_getpid (lua_State *L) {
   lua_pushinteger(L, getpid());
   return 1;
@@ -195,6 +202,7 @@ int luaopen_process (lua_State *L) {
   lua_newtable(L);
   add(L, "advance", l_advance);
   add(L, "fork", l_fork);
+  add(L, "renounce", l_renounce);
   add(L, "getpid", l_getpid);
   add(L, "wait", l_wait);
   add(L, "storm", l_storm);
