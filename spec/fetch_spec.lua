@@ -42,6 +42,16 @@ describe("fetch", function()
         assert.equal("a, b", got.headers["x-twice"])
     end)
 
+    it("E13: joins the lines of a folded header, and leaves out a line without a name", function()
+        local got = assert(emr.fetch { url = emu.raw("bytes", { bytes =
+            "HTTP/1.1 200 OK\r\nX-A: one\r\n two \r\n\tthree\r\n: none\r\nX-B: b\r\n"
+            .. "Content-Length: 0\r\n\r\n" }) })
+        assert.equal("one two three", (got.headers["x-a"]:gsub("%s+", " ")))
+        assert.is_nil(got.headers["x-a"]:find("[\r\n]"))
+        assert.equal("b", got.headers["x-b"])
+        assert.is_nil(got.headers[""])
+    end)
+
     for _, status in ipairs { 200, 201, 204, 304, 400, 401, 404, 407, 500, 503, 599 } do
         it("returns a reply of status " .. status .. " as it is", function()
             local got = assert(reply { status = status .. " Whatever" })
@@ -155,6 +165,7 @@ describe("fetch", function()
         raises("http_request", "http://127.0.0.1/")
         raises("url", {})
         raises("url", { url = 7 })
+        raises("url", { url = server .. "/" .. ("x"):rep(65536) })
         for _, wrong in ipairs { "/path", "127.0.0.1", "ftp://127.0.0.1/", "file:///etc/passwd",
             "gopher://127.0.0.1/", "http://", "http://u:CANARY@127.0.0.1/", server .. "/a b",
             server .. "/\r\nx: CANARY", server .. "/#f", "http://127.0.0.1:0/",

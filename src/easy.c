@@ -94,7 +94,7 @@ static size_t onheader (char *p, size_t size, size_t n, void *ud) {
       return stop(t, "protocol", "encoding");
   }
   else if (t->inhead) {
-    emr_buffer_add(&t->head, p, n);
+    emr_head_add(&t->head, p, n);
     if (t->head.failed)
       return stop(t, "memory", NULL);
   }

@@ -242,6 +242,19 @@ int emr_http_sign (emr_Http *h, emr_Signer *s, emr_Str access_key_id) {
 ** The head of a reply
 ** =================================================================== */
 
+static int isblank_ (char c) {
+  return c == ' ' || c == '\t';
+}
+
+
+void emr_head_add (emr_Buffer *head, const char *line, size_t n) {
+  if (n > 0 && isblank_(line[0]))
+    while (head->n > 0 && (head->p[head->n - 1] == '\n' || head->p[head->n - 1] == '\r'))
+      head->n--;
+  emr_buffer_add(head, line, n);
+}
+
+
 /* The next line from `*at` on, without its end. */
 static int nextline (const emr_Buffer *head, size_t *at, emr_Str *line) {
   const char *start, *end;
@@ -255,11 +268,6 @@ static int nextline (const emr_Buffer *head, size_t *at, emr_Str *line) {
   if (line->n > 0 && line->s[line->n - 1] == '\r')
     line->n--;
   return 1;
-}
-
-
-static int isblank_ (char c) {
-  return c == ' ' || c == '\t';
 }
 
 
@@ -280,7 +288,7 @@ static int splitline (emr_Str line, emr_Str *name, emr_Str *value) {
     return 0;
   *name = trim(emr_str(line.s, (size_t)(colon - line.s)));
   *value = trim(emr_str(colon + 1, (size_t)(line.s + line.n - colon - 1)));
-  return 1;
+  return name->n > 0;
 }
 
 
@@ -308,13 +316,8 @@ void emr_head_each (const emr_Buffer *head, emr_EachHeader each, void *ud) {
   size_t at = 0;
   emr_Str line, name, value;
   while (nextline(head, &at, &line)) {
-    if (!splitline(line, &name, &value))
-      continue;
-    while (at < head->n && isblank_(head->p[at])) {  /* a folded header */
-      nextline(head, &at, &line);
-      value.n = (size_t)(line.s + line.n - value.s);
-    }
-    each(ud, name, value);
+    if (splitline(line, &name, &value))
+      each(ud, name, value);
   }
 }
 

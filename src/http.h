@@ -84,8 +84,11 @@ int emr_head_find (const emr_Buffer *head, const char *wanted, int nth,
 /* Whether the body is not compressed. */
 int emr_head_isplain (const emr_Buffer *head);
 
-/* Calls `each` for every header line, continuation lines joined to the value
-** as they stand. */
+/* Appends a line. One that begins with a blank goes on with the one before (RFC
+** 9112, section 5.2). */
+void emr_head_add (emr_Buffer *head, const char *line, size_t n);
+
+/* Calls `each` for every header. */
 typedef void (*emr_EachHeader) (void *ud, emr_Str name, emr_Str value);
 void emr_head_each (const emr_Buffer *head, emr_EachHeader each, void *ud);
 
