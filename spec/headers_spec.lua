@@ -102,6 +102,10 @@ describe("the option headers", function()
             end)
         end
 
+        it("an empty value, which libcurl would not send", function()
+            attempt.refused("x-trace", request(), options { headers = { ["x-trace"] = "" } })
+        end)
+
         it("a name in two spellings", function()
             refused { ["x-trace"] = "1", ["X-Trace"] = "2" }
         end)

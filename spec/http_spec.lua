@@ -226,6 +226,32 @@ describe("a reply", function()
         fails("E13", "protocol", "http", "folded_first")
     end)
 
+    it("L1: that quotes secret, token, signature or its header comes without them", function()
+        local server = peer.new()
+        local token = "CANARYTOKEN0123456789"
+        for _, quoted in ipairs { "secret", "token", "signature", "authorization" } do
+            local transfer = call.start(server.url, { security_token = token })
+            local connection = server:accept()
+            local request = connection:request()
+            local values = {
+                secret = emu.access_key_secret, token = token,
+                authorization = request:match("\nauthorization: ([^\r]+)"),
+                signature = request:match("Signature=(%x+)"),
+            }
+            connection:send(("HTTP/1.1 400 Bad\r\nConnection: close\r\n\r\n"
+                .. '{"Code":"Odd","Message":"a %s b","RequestId":"r-%s"}'):format(values[quoted],
+                values[quoted]))
+            connection:close()
+            local err = call.failed("service", "Odd", call.finish(transfer))
+            for _, value in pairs(values) do
+                assert.is_nil(err.message:find(value, 1, true))
+                assert.is_nil(err.request_id:find(value, 1, true))
+            end
+            assert.matches("^r%-%*%*%*", err.request_id)
+        end
+        server:close()
+    end)
+
     describe("that wants more than an answer", function()
         it("E14: a challenge is an error, not a second request", function()
             for _, code in ipairs { 401, 407 } do

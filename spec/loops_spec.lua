@@ -239,6 +239,11 @@ for name, new_loop in pairs(loops) do
             assert.same({ nil, "unsupported", "phase" }, { result, err.kind, err.code })
             assert.truthy(message:find(name, 1, true))
             assert.same({}, emu:requests())
+            local adapter = require("emr.await." .. name)
+            for _, refused in ipairs { adapter.sleep, adapter.spawn(coroutine.yield) } do
+                result, _, err = refused(0.01)
+                assert.same({ nil, "unsupported", "phase" }, { result, err.kind, err.code })
+            end
         end)
     end)
 end

@@ -123,18 +123,49 @@ describe("the catalogue", function()
         assert.truthy(operations[states.start])
     end)
 
-    it("a descriptor whose echo is no parameter of its path raises", function()
+    -- GetSessionCluster with one field changed raises, and names the field.
+    local function malformed(field, value)
         local emr = require "emr"
-        for _, name in ipairs { "workspaceID", "regionId", 7 } do
-            local operation = {}
-            for key, value in pairs(operations.GetSessionCluster) do
-                operation[key] = value
-            end
-            operation.echo = { name }
-            assert.error_matches(function()
-                emr.prepare(operation, {})
-            end, "operation.echo", 1, true)
+        local operation = {}
+        for key, known in pairs(operations.GetSessionCluster) do
+            operation[key] = known
         end
+        operation[field] = value
+        assert.error_matches(function()
+            emr.prepare(operation, { workspaceId = "w-1", sessionClusterId = "s-1", x = { y = 1 } },
+                { region = "cn-hangzhou", access_key_id = "id", access_key_secret = "secret" })
+        end, "operation." .. field, 1, true)
+    end
+
+    it("a descriptor whose echo is no parameter of its path raises", function()
+        for _, name in ipairs { "workspaceID", "regionId", 7 } do
+            malformed("echo", { name })
+        end
+    end)
+
+    it("a descriptor that is none raises and names the field", function()
+        local many = {}
+        for i = 1, 65 do
+            many[i] = { name = "f" .. i, type = "string" }
+        end
+        for _, field in ipairs { "name", "version", "product", "method", "path" } do
+            malformed(field, false)
+            malformed(field, "a\nb")
+        end
+        for _, path in ipairs { "/{workspaceId", ("/{a}"):rep(9) } do
+            malformed("path", path)
+        end
+        for _, field in ipairs { "query", "body" } do
+            for _, fields in ipairs { "x", { "x" }, many, { { name = "x" } },
+                { { type = "any" } } } do
+                malformed(field, fields)
+            end
+        end
+        malformed("body", { { name = "x", type = "object", fields = { { name = "y" } } } })
+        malformed("frame", { "object" })
+        malformed("frame", { sessionCluster = true })
+        malformed("hosts", "example.com")
+        malformed("hosts", { vpc = "example.com" })
     end)
 
     it("pages of a list are told by fields that exist", function()

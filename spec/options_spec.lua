@@ -194,6 +194,19 @@ describe("options", function()
         end
     end)
 
+    it("network is vpc only where the operation has such a host", function()
+        local operation = { name = "X", version = "1", product = "x", method = "GET", path = "/",
+            hosts = { public = "example.com" } }
+        local ok, message = pcall(emr.prepare, operation, {}, { network = "vpc",
+            access_key_id = "id", access_key_secret = "secret" })
+        assert.is_false(ok)
+        assert.truthy(message:find("options.network", 1, true), message)
+    end)
+
+    it("a key of the client needs its certificate", function()
+        attempt.refused("client_cert", request(), options { client_key = "/CANARY" })
+    end)
+
     it("a token is sent and signed", function()
         local key = emu.sts
         local got = attempt.accepted(request(), { access_key_id = key.access_key_id,

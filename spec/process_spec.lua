@@ -325,6 +325,41 @@ describe("I8: a storm of SIGALRM, SIGCHLD and SIGWINCH", function()
 end)
 
 
+describe("a process that has no descriptor left", function()
+    it("is told so, whatever was there before, and goes on when it has some again", function()
+        child.printed("memory memory nil memory connect credentials Running\n", child.lua([[
+            local files
+            local function take_all()
+                files = {}
+                repeat
+                    local file = io.open("/dev/null")
+                    files[#files + 1] = file
+                until not file
+            end
+            local function give_back()
+                for _, file in ipairs(files) do
+                    file:close()
+                end
+            end
+            local function word(_, _, err)
+                return err.kind == "network" and err.code or err.kind
+            end
+            take_all()
+            local words = { word(call.get(HTTP)), word(call.start(HTTP):result()),
+                tostring(emr.timeout()), word(emr.pollfd()) }
+            give_back()
+            call.works()
+            take_all()
+            words[5] = word(call.get("http://127.0.0.1:1"))
+            words[6] = word(emr.run { "true" })
+            give_back()
+            words[7] = call.get(HTTP).sessionCluster.state
+            print(table.concat(words, " "))
+        ]], { under = "sh -c 'ulimit -n 64; exec \"$@\"' sh" }))
+    end)
+end)
+
+
 describe("a peer that closes while we write", function()
     it("K9: does not kill a process whose SIGPIPE is at its default", function()
         child.printed("ok\n", child.lua([[

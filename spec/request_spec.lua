@@ -254,6 +254,24 @@ describe("a request", function()
         assert.truthy(message:find("sessionClusterId", 1, true))
     end)
 
+    it("may have a flag in its query", function()
+        local operation = { name = "X", version = "1", product = "x", method = "GET", path = "/",
+            hosts = { public = "example.com" }, query = { { name = "deep", type = "boolean" } } }
+        local function prepare(deep)
+            return pcall(emr.prepare, operation, { deep = deep },
+                { access_key_id = "id", access_key_secret = "secret" })
+        end
+        for _, value in ipairs { true, false } do
+            local _, prepared = prepare(value)
+            assert.equal("https://example.com/?deep=" .. tostring(value), prepared.url)
+        end
+        for _, value in pairs(wrong.types "boolean") do
+            local ok, message = prepare(value)
+            assert.is_false(ok)
+            assert.truthy(message:find("request.deep", 1, true), message)
+        end
+    end)
+
     it("may be prepared, and sent by fetch, once", function()
         local prepared = attempt.prepared(request())
         assert.equal(200, assert(emr.fetch(prepared)).status)

@@ -125,6 +125,27 @@ describe("emr.sign", function()
         assert.equal(signer.sha256(body), result[8])
     end)
 
+    it("takes up to 4096 headers and query parameters", function()
+        local headers, names, query, pairs_of_query = {}, {}, {}, {}
+        for i = 1, 4096 do
+            names[i], query[i] = ("x-acs-%04d"):format(i), ("q%04d"):format(i)
+            headers[names[i]], pairs_of_query[query[i]] = tostring(i), tostring(i)
+            query[i] = query[i] .. "=" .. i
+        end
+        local r = request { headers = headers, query = pairs_of_query }
+        local expected = signer.sign({ method = "POST", path = "/api/v1/a%20b", body = "{}",
+            query = table.concat(query, "&"), headers = headers }, KEY, names)
+        local authorization = expected.headers.authorization
+        headers.authorization = nil -- the other signer has added it
+        assert.equal(authorization, emr.sign(r, KEY).authorization)
+        for name, map in pairs { headers = headers, query = pairs_of_query } do
+            map.more, map.evenmore = "x", "y"
+            local ok, message = pcall(emr.sign, request { [name] = map }, KEY)
+            assert.is_false(ok)
+            assert.truthy(message:find("http_request." .. name, 1, true), message)
+        end
+    end)
+
     it("takes any secret bytes", function()
         local all = {}
         for byte = 0, 255 do
