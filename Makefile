@@ -32,7 +32,7 @@ export LUA BUILD CC LUA_INCDIR
 
 all: $(MODULE) ## build build/$(LUA)/emr.so; LUA=5.1, 5.2, 5.3 or luajit choose another Lua
 
-$(MODULE): $(OBJECTS)
+$(MODULE): $(OBJECTS) $(MORE_OBJECTS)
 	$(CC) $(LIBFLAG) $(LDFLAGS) -o $@ $^ $(LIBS)
 	@$(PKG_CONFIG) --atleast-version=7.87 libcurl || \
 	  echo "note: libcurl older than 7.87: a timeout does not end a name lookup that hangs"
@@ -138,6 +138,22 @@ soak: ## mixed calls, good and bad, until SECONDS=1800 or CALLS=1000000: memory 
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory module-for-nginx
 	@$(IN_TREE) "$$(lua_program)" spec/soak/run.lua $(SECONDS) $(CALLS)
+
+# spec/coverage/hook.c counts the lines of lua/ in whatever loads the module, gcov those of src/.
+COVERAGE = build/coverage
+coverage: ## which lines of src/ and lua/ the specs run, nginx and child processes included
+	@tools/install-packages build demo test coverage
+	@rm -rf $(COVERAGE)
+	@for lua in 5.4 luajit; do $(MAKE) -s --no-print-directory LUA=$$lua LUA_INCDIR= BUILD=$(COVERAGE)/$$lua CC=gcc \
+	  CFLAGS='--coverage -O0 -DCOVERAGE_DIR="\"$(CURDIR)/$(COVERAGE)\""' CPPFLAGS=-Dluaopen_emr=open_emr LDFLAGS=--coverage \
+	  MORE_OBJECTS=$(COVERAGE)/$$lua/hook.o all || exit 1; done
+	@LUA=5.4; BUILD=$(COVERAGE)/5.4; export EMR_NGINX_BUILD=$(COVERAGE)/luajit; $(RUN_SPECS) || echo "with failures"
+	@gcovr --root . --filter src/ --exclude-unreachable-branches $(COVERAGE) --fail-under-line 95
+	@lua5.4 spec/coverage/report.lua $(COVERAGE)
+
+$(COVERAGE)/%/hook.o: spec/coverage/hook.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -fno-profile-arcs -fno-test-coverage -c -o $@ $<
 
 valgrind: RUN = valgrind -q --keep-debuginfo=yes --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite
 valgrind: ## the specs under valgrind (slow)

@@ -28,7 +28,7 @@ http {
     access_log off;
     @temporary@
     lua_package_path "@root@/lua/?.lua;@root@/?.lua;@lua_path@;";
-    lua_package_cpath "@root@/build/luajit/?.so;;";
+    lua_package_cpath "@root@/@build@/?.so;;";
     lua_socket_log_errors off;
     keepalive_requests 1000000;
     @http@
@@ -107,6 +107,7 @@ local function configuration(o, port)
         files = math.min(files, 65536), connections = math.floor(math.min(files, 65536) / 2),
         lua_path = os.getenv("EMR_NGINX_LUA_PATH") or "",
         temporary = table.concat(temporary, " "),
+        build = os.getenv "EMR_NGINX_BUILD" or "build/luajit",
         workers = o.workers or 1, main = o.main or "", http = o.http or "", server = o.server or "",
     }
     return ((o.whole or CONF):gsub("@([%l_]+)@", values))
