@@ -344,6 +344,7 @@ describe("a process that has no descriptor left", function()
             local function word(_, _, err)
                 return err.kind == "network" and err.code or err.kind
             end
+            assert(emr.operations)  -- a file, too
             take_all()
             local words = { word(call.get(HTTP)), word(call.start(HTTP):result()),
                 tostring(emr.timeout()), word(emr.pollfd()) }
