@@ -6,7 +6,8 @@ local emr = require "emr"
 local WORKSPACE = "w-1"
 local FOREVER = 1e9  -- requests
 
--- A session cluster for each fault, which happens to every request for it.
+-- A session cluster for each fault, which happens to every request for it. `expects` is a pattern
+-- of `word` below.
 local CLUSTERS = {
     { id = "soak-good", expects = "Running" },
     { id = "soak-error", fault = { name = "status" }, expects = "service/ServiceUnavailable" },
@@ -22,7 +23,8 @@ local CLUSTERS = {
     { id = "soak-redirect", fault = { name = "redirect" }, expects = "protocol/redirect" },
     { id = "soak-huge", fault = { name = "huge", bytes = 2097152, declared = true },
         expects = "protocol/too_large" },
-    { id = "soak-slow", fault = { name = "slow", seconds = 1 }, expects = "timeout/attempt",
+    { id = "soak-slow", fault = { name = "slow", seconds = 1 },
+        expects = "timeout/%a+",  -- a busy machine may not even connect in that time
         options = { timeout = 0.05, retry = { attempts = 1 } } },
 }
 
@@ -164,7 +166,7 @@ function M.batch(settings, counts)
         works[i] = function()
             local got = word(kind[3]())
             counts.calls = counts.calls + 1
-            if got ~= kind[2] then
+            if not got:find("^" .. kind[2] .. "$") then
                 local what = ("%s: %s"):format(kind[1], got)
                 counts.wrong[what] = (counts.wrong[what] or 0) + 1
             end
