@@ -72,26 +72,35 @@ static int needschange (lua_State *L, int i) {
 }
 
 
+typedef struct Walk {
+  int longs;  /* whether strings may stand for long integers */
+  size_t left;  /* numbers and nulls not yet seen; then the rest may stay */
+} Walk;
+
+
 /* Replaces the value on top, when it wants replacing, with another, which it
 ** pushes; the key is below it. Returns 0 when the value may stay. */
-static int replacement (lua_State *L, int type, int longs, const char **wrong) {
+static int replacement (lua_State *L, int type, Walk *w, const char **wrong) {
   size_t n;
   const char *s;
   switch (type) {
     case LUA_TNUMBER:
+      w->left--;
       if (!needschange(L, -1))
         return 0;
       *wrong = pushnumber(L, lua_tonumber(L, -1));
       return 1;
     case LUA_TSTRING:
-      if (!longs)
+      if (!w->longs)
         return 0;
       s = lua_tolstring(L, -1, &n);
       if (n == 0 || s[0] != EMR_JSON_MARK)
         return 0;
+      w->left--;
       *wrong = pushlong(L, s + 1);
       return 1;
     case LUA_TLIGHTUSERDATA:
+      w->left--;
       if (lua_type(L, -2) == LUA_TNUMBER)  /* in an array it stays */
         return 0;
       lua_pushnil(L);
@@ -103,37 +112,38 @@ static int replacement (lua_State *L, int type, int longs, const char **wrong) {
 
 
 /* Walks the table on top. The grammar check has bounded the depth. */
-static const char *walk (lua_State *L, int longs) {
+static const char *walk (lua_State *L, Walk *w) {
   const char *wrong = NULL;
+  int table = lua_gettop(L);
   luaL_checkstack(L, 6, "nested too deeply");
   lua_pushnil(L);
-  while (lua_next(L, -2) != 0) {
+  while (wrong == NULL && w->left > 0 && lua_next(L, table) != 0) {
     int type = lua_type(L, -1);
     if (type == LUA_TTABLE)
-      wrong = walk(L, longs);
-    else if (replacement(L, type, longs, &wrong)) {
-      if (wrong != NULL)
-        return wrong;
-      lua_pushvalue(L, -3);  /* table key value new key */
+      wrong = walk(L, w);
+    else if (replacement(L, type, w, &wrong) && wrong == NULL) {
+      lua_pushvalue(L, table + 1);
       lua_insert(L, -2);
-      lua_rawset(L, -5);
+      lua_rawset(L, table);
     }
-    if (wrong != NULL)
-      return wrong;
-    lua_pop(L, 1);
+    lua_settop(L, table + 1);  /* the key */
   }
-  return NULL;
+  lua_settop(L, table);
+  return wrong;
 }
 
 
 /* The value on top, which may be no table. */
-static const char *normalize (lua_State *L, int longs) {
+static const char *normalize (lua_State *L, const emr_Json *j) {
   const char *wrong = NULL;
+  Walk w;
+  w.longs = j->longs;
+  w.left = j->special;
   if (lua_type(L, -1) == LUA_TTABLE)
-    return walk(L, longs);
+    return walk(L, &w);
   lua_pushinteger(L, 1);  /* as if in an array */
   lua_insert(L, -2);
-  if (replacement(L, lua_type(L, -1), longs, &wrong) && wrong == NULL)
+  if (replacement(L, lua_type(L, -1), &w, &wrong) && wrong == NULL)
     lua_replace(L, -2);
   if (wrong == NULL)
     lua_remove(L, -2);
@@ -219,7 +229,7 @@ const char *emr_decode (lua_State *L, emr_Core *core, emr_Str text, size_t *at) 
   if (!build(L, core, top + 1))
     return "lua-cjson cannot read it";
   lua_remove(L, top + 1);
-  wrong = (j.numbers || j.nulls) ? normalize(L, j.longs) : NULL;
+  wrong = j.special > 0 ? normalize(L, &j) : NULL;
   if (wrong != NULL)
     lua_settop(L, top);
   return wrong;

@@ -66,19 +66,25 @@ static void skipblanks (Scan *s) {
 }
 
 
-/* Where the run of characters that stand for themselves in a string ends, eight
-** at a time; at the latest eight before the end. */
+/* Where the run of characters that stand for themselves in a string ends. Eight
+** at a time: the lowest bit that is set in `special` belongs to the first of them
+** that does not (a borrow can only spoil those above it). */
 static const char *skipplain (const char *p, const char *end) {
   const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
-  while (end - p >= 8) {
-    uint64_t w, quote, slash;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  for (; end - p >= 8; p += 8) {
+    uint64_t w, quote, slash, special;
     memcpy(&w, p, 8);
     quote = w ^ (ones * '"');
     slash = w ^ (ones * '\\');
-    if ((((quote - ones) & ~quote) | ((slash - ones) & ~slash) | (w - ones * 0x20) | w) & high)
-      break;
-    p += 8;
+    special = ((quote - ones) | (slash - ones) | (w - ones * 0x20) | w) & high;
+    if (special != 0)
+      return p + __builtin_ctzll(special) / 8;
   }
+#endif
+  while (p < end && (unsigned char)*p >= 0x20 && (unsigned char)*p < 0x80 && *p != '"' &&
+         *p != '\\')
+    p++;
   return p;
 }
 
@@ -146,14 +152,13 @@ static int readescape (Scan *s) {
 
 
 static int readstring (Scan *s) {
-  const char *p = skipplain(s->p + 1, s->end);
-  for (;; p = s->p) {
-    unsigned char c = 0;
-    while (p < s->end && (c = (unsigned char)*p) >= 0x20 && c < 0x80 && c != '"' && c != '\\')
-      p++;
-    s->p = p;
-    if (p == s->end)
-      break;
+  s->p++;
+  for (;;) {
+    unsigned char c;
+    s->p = skipplain(s->p, s->end);
+    if (s->p == s->end)
+      return wrong(s, "string without end");
+    c = (unsigned char)*s->p;
     if (c == '"') {
       s->p++;
       return 1;
@@ -171,7 +176,6 @@ static int readstring (Scan *s) {
       s->p += n;
     }
   }
-  return wrong(s, "string without end");
 }
 
 
@@ -201,7 +205,7 @@ static int readnumber (Scan *s) {
   const char *start = s->p, *first;
   size_t n;
   int whole = 1;
-  s->j->numbers = 1;
+  s->j->special++;
   if (*s->p == '-')
     s->p++;
   first = s->p;
@@ -291,7 +295,7 @@ static int readvalue (Scan *s) {
     case 't': return readword(s, "true");
     case 'f': return readword(s, "false");
     case 'n':
-      s->j->nulls = 1;
+      s->j->special++;
       return readword(s, "null");
     default:
       if (*s->p == '-' || isdigit_(*s->p))

@@ -17,7 +17,7 @@
 typedef struct emr_Json {
   const char *wrong;  /* NULL: it is JSON */
   size_t at;  /* where it goes wrong, in bytes from 1 */
-  int numbers, nulls;  /* whether there are any */
+  size_t special;  /* how many numbers and nulls there are */
   int longs;  /* whether there are integers that a double may not hold */
 } emr_Json;
 
