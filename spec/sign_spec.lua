@@ -260,6 +260,29 @@ describe("emr.sign", function()
         end)
     end)
 
+    it("is not disturbed by a finalizer that signs, too", function()
+        local newproxy = rawget(_G, "newproxy")
+        local ran = 0
+        local function finalizer()
+            ran = ran + 1
+            emr.sign(request { path = ("/x"):rep(300) }, KEY)
+        end
+        local function litter()
+            if newproxy then
+                getmetatable(newproxy(true)).__gc = finalizer
+            else
+                setmetatable({}, { __gc = finalizer })
+            end
+        end
+        local expected = emr.sign(request(), KEY)
+        for i = 1, 20000 do
+            litter()
+            local result = emr.sign(request(), KEY)
+            assert(result.authorization == expected.authorization, i)
+        end
+        assert(ran > 0, "no finalizer ran")
+    end)
+
     -- One leaked block of the smallest size (32 bytes) in each call would be 1 500 KiB in a quarter
     -- of the calls, one leaked Lua value at least 700 KiB.
     it("leaves nothing behind in 200 000 calls", function()

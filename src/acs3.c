@@ -20,6 +20,7 @@ struct emr_Signer {
   emr_Buffer key;  /* the secret whose schedule `mac` holds */
   int keyed;
   emr_Buffer picked;  /* emr_Pair[]: the headers that are signed, in order */
+  emr_Buffer names;  /* theirs, in lower case */
   emr_Buffer text;  /* canonical request, then the string to sign */
 };
 
@@ -197,79 +198,75 @@ static emr_Str trim (emr_Str s) {
 }
 
 
-static int comparenames (emr_Str a, emr_Str b) {
-  size_t i, n = a.n < b.n ? a.n : b.n;
-  for (i = 0; i < n; i++) {
-    int d = a.s[i] == b.s[i] ? 0 : (unsigned char)lower(a.s[i]) - (unsigned char)lower(b.s[i]);
-    if (d != 0)
-      return d;
-  }
-  return (a.n > b.n) - (a.n < b.n);
-}
-
-
-static int samename (emr_Str a, emr_Str b) {
-  return a.n == b.n && comparenames(a, b) == 0;
-}
-
-
 /* By name; headers of one name by value, which is the order in which the
 ** vendor's signers join them. */
 static int headerorder (const void *pa, const void *pb) {
   const emr_Pair *a = (const emr_Pair *)pa, *b = (const emr_Pair *)pb;
-  int d = comparenames(a->name, b->name);
+  int d = comparebytes(a->name, b->name);
   return d != 0 ? d : comparebytes(a->value, b->value);
+}
+
+
+/* Appends to what has the room. */
+static emr_Str addlower (emr_Buffer *b, emr_Str text) {
+  char *p = b->p + b->n;
+  size_t i;
+  for (i = 0; i < text.n; i++)
+    p[i] = lower(text.s[i]);
+  b->n += text.n;
+  return emr_str(p, text.n);
+}
+
+
+/* Room for all headers, so that nothing moves while they are picked. */
+static int reserve (emr_Signer *s, const emr_Signable *r) {
+  size_t i, n = 1;
+  for (i = 0; i < r->nheaders; i++)
+    n += r->headers[i].name.n;
+  emr_buffer_wipe(&s->picked, KEEP);
+  emr_buffer_wipe(&s->names, KEEP);
+  return emr_buffer_reserve(&s->names, n) != NULL &&
+         emr_buffer_reserve(&s->picked, (r->nheaders + 1) * sizeof(emr_Pair)) != NULL;
 }
 
 
 /* Leaves the headers to sign in s->picked, sorted. Returns how many. */
 static size_t pickheaders (emr_Signer *s, const emr_Signable *r) {
-  size_t i, n;
+  size_t i, n = 0;
   int sorted = 1;
-  const emr_Pair *last = NULL;
-  emr_buffer_wipe(&s->picked, KEEP);
-  if (emr_buffer_reserve(&s->picked, (r->nheaders + 1) * sizeof(emr_Pair)) == NULL)
+  emr_Pair *h;
+  if (!reserve(s, r))
     return 0;
+  h = (emr_Pair *)(void *)s->picked.p;
   for (i = 0; i < r->nheaders; i++) {
-    emr_Pair h;
     if (!issigned(r->headers[i].name))
       continue;
-    h.name = r->headers[i].name;
-    h.value = trim(r->headers[i].value);
-    if (last != NULL && headerorder(last, &h) > 0)
-      sorted = 0;
-    last = (const emr_Pair *)(const void *)(s->picked.p + s->picked.n);
-    emr_buffer_add(&s->picked, (const char *)&h, sizeof(h));
+    h[n].name = addlower(&s->names, r->headers[i].name);
+    h[n].value = trim(r->headers[i].value);
+    sorted = sorted && (n == 0 || headerorder(&h[n - 1], &h[n]) <= 0);
+    n++;
   }
-  n = s->picked.n / sizeof(emr_Pair);
+  s->picked.n = n * sizeof(*h);
   if (!sorted)
-    qsort(s->picked.p, n, sizeof(emr_Pair), headerorder);
+    qsort(h, n, sizeof(*h), headerorder);
   return n;
 }
 
 
-static void addlower (emr_Buffer *b, emr_Str text) {
-  size_t i;
-  char *p = emr_buffer_reserve(b, text.n);
-  if (p == NULL)
-    return;
-  memcpy(p, text.s, text.n);
-  for (i = 0; i < text.n; i++)
-    if (p[i] >= 'A' && p[i] <= 'Z')
-      p[i] = lower(p[i]);
-  b->n += text.n;
+static int repeats (const emr_Pair *h, size_t i) {
+  return i > 0 && comparebytes(h[i - 1].name, h[i].name) == 0;
 }
 
 
 static void addheaders (emr_Buffer *b, const emr_Pair *h, size_t n) {
   size_t i;
   for (i = 0; i < n; i++) {
-    if (i > 0 && samename(h[i - 1].name, h[i].name))
+    if (repeats(h, i))
       emr_buffer_char(b, ',');
     else {
       if (i > 0)
         emr_buffer_char(b, '\n');
-      addlower(b, h[i].name);
+      emr_buffer_str(b, h[i].name);
       emr_buffer_char(b, ':');
     }
     emr_buffer_str(b, h[i].value);
@@ -282,11 +279,11 @@ static void addheaders (emr_Buffer *b, const emr_Pair *h, size_t n) {
 static void addnames (emr_Buffer *b, const emr_Pair *h, size_t n) {
   size_t i;
   for (i = 0; i < n; i++) {
-    if (i > 0 && samename(h[i - 1].name, h[i].name))
+    if (repeats(h, i))
       continue;
     if (i > 0)
       emr_buffer_char(b, ';');
-    addlower(b, h[i].name);
+    emr_buffer_str(b, h[i].name);
   }
 }
 
@@ -339,7 +336,7 @@ int emr_acs3_sign (emr_Signer *s, const emr_Signable *r, emr_Str secret,
   emr_buffer_char(b, '\n');
   emr_buffer_str(b, r->payload_hash);
   end = b->n;
-  if (b->failed || s->picked.failed ||
+  if (b->failed || s->picked.failed || s->names.failed ||
       !emr_acs3_sha256(s, emr_str(b->p, end), hash))
     return 0;
   emr_buffer_text(b, EMR_ACS3_ALGORITHM "\n");
@@ -367,6 +364,7 @@ void emr_acs3_free (emr_Signer *s) {
   EVP_MD_free(s->md);
   emr_buffer_free(&s->key);
   emr_buffer_free(&s->picked);
+  emr_buffer_free(&s->names);
   emr_buffer_free(&s->text);
   free(s);
 }

@@ -40,38 +40,16 @@ static int grow (emr_Buffer *b, size_t extra) {
 }
 
 
-char *emr_buffer_reserve (emr_Buffer *b, size_t extra) {
-  if (b->failed)
-    return NULL;
-  if ((b->p == NULL || b->cap - b->n < extra) && !grow(b, extra)) {
-    b->failed = 1;
-    return NULL;
-  }
-  return b->p + b->n;
-}
-
-
-void emr_buffer_add (emr_Buffer *b, const char *s, size_t n) {
-  char *p = emr_buffer_reserve(b, n);
-  if (p != NULL && n > 0) {
-    memcpy(p, s, n);
-    b->n += n;
-  }
-}
-
-
-void emr_buffer_str (emr_Buffer *b, emr_Str s) {
-  emr_buffer_add(b, s.s, s.n);
+char *emr_buffer_grow (emr_Buffer *b, size_t extra) {
+  if (!b->failed && grow(b, extra))
+    return b->p + b->n;
+  b->failed = 1;
+  return NULL;
 }
 
 
 void emr_buffer_text (emr_Buffer *b, const char *text) {
   emr_buffer_add(b, text, strlen(text));
-}
-
-
-void emr_buffer_char (emr_Buffer *b, char c) {
-  emr_buffer_add(b, &c, 1);
 }
 
 

@@ -7,6 +7,7 @@
 #define EMR_BUFFER_H
 
 #include <stddef.h>
+#include <string.h>
 
 #pragma GCC visibility push(hidden)
 
@@ -35,13 +36,33 @@ static inline emr_Str emr_str (const char *s, size_t n) {
   return r;
 }
 
-/* Makes room for `extra` more bytes and returns where they go, or NULL. */
-char *emr_buffer_reserve (emr_Buffer *b, size_t extra);
+/* The rest of emr_buffer_reserve: where there is no room. */
+char *emr_buffer_grow (emr_Buffer *b, size_t extra);
 
-void emr_buffer_add (emr_Buffer *b, const char *s, size_t n);
-void emr_buffer_str (emr_Buffer *b, emr_Str s);
+/* Makes room for `extra` more bytes and returns where they go, or NULL. */
+static inline char *emr_buffer_reserve (emr_Buffer *b, size_t extra) {
+  if (b->p != NULL && b->cap - b->n >= extra && !b->failed)
+    return b->p + b->n;
+  return emr_buffer_grow(b, extra);
+}
+
+static inline void emr_buffer_add (emr_Buffer *b, const char *s, size_t n) {
+  char *p = emr_buffer_reserve(b, n);
+  if (p != NULL && n > 0) {
+    memcpy(p, s, n);
+    b->n += n;
+  }
+}
+
+static inline void emr_buffer_str (emr_Buffer *b, emr_Str s) {
+  emr_buffer_add(b, s.s, s.n);
+}
+
+static inline void emr_buffer_char (emr_Buffer *b, char c) {
+  emr_buffer_add(b, &c, 1);
+}
+
 void emr_buffer_text (emr_Buffer *b, const char *text);
-void emr_buffer_char (emr_Buffer *b, char c);
 
 /* Empties and overwrites; keeps at most `keep` bytes of capacity. */
 void emr_buffer_wipe (emr_Buffer *b, size_t keep);

@@ -22,6 +22,7 @@ typedef struct emr_Core {
   int decode;  /* and `decode` of a strict instance of our own */
   int operations;  /* weak: descriptor -> compiled operation */
   int transfers;  /* weak: emr_Transfer (light userdata) -> its userdata */
+  int buffer;  /* see emr_kept_buffer */
   int idle;  /* a transfer userdata for the next blocking call */
   int get;  /* the descriptor of GetSessionCluster, once it was used */
 } emr_Core;
@@ -249,7 +250,11 @@ void emr_pushadvice (lua_State *L, const emr_Advice *a, const emr_Operation *op,
 /* Pushes a userdata that frees the buffer or request when it is collected. */
 emr_Buffer *emr_newbuffer (lua_State *L);
 emr_Http *emr_newhttp (lua_State *L);
-void emr_scratch_open (lua_State *L);
+void emr_scratch_open (lua_State *L, emr_Core *core);
+
+/* Pushes one that is there for whoever empties it again, or, while a finalizer
+** runs in the middle of that, a new one. */
+emr_Buffer *emr_kept_buffer (lua_State *L, const emr_Core *core);
 
 
 /* pure.c: the bindings that do no I/O. */

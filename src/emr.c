@@ -49,7 +49,7 @@ static void open (lua_State *L) {
   if (core->opened)
     return;
   emr_failure_open(L);
-  emr_scratch_open(L);
+  emr_scratch_open(L, core);
   emr_decode_open(L, core);
   emr_transfer_open(L, core);
   core->opened = 1;

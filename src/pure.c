@@ -5,6 +5,7 @@
 
 #include "core.h"
 
+#define KEEP 16384  /* bytes of a buffer that are kept for the next signature */
 #define PAIRS_MAX 4096
 #define PAIRS_FEW 32
 
@@ -146,12 +147,15 @@ static int l_sign (lua_State *L) {
   secret = textfield(L, 2, "credentials", "access_key_secret", NULL);
   r.headers = readmap(L, 1, "headers", someheaders, &r.nheaders);
   query = readmap(L, 1, "query", somequery, &nquery);
-  b = emr_newbuffer(L);
+  b = emr_kept_buffer(L, core);
   emr_acs3_query(b, query, nquery);
   r.query = emr_str(b->p != NULL ? b->p : "", b->n);
-  if (signer == NULL || !sign(signer, r, body, secret, b, &s))
+  if (signer == NULL || !sign(signer, r, body, secret, b, &s)) {
+    emr_buffer_wipe(b, 0);
     return emr_failf(L, "memory", NULL, "emr.sign: out of memory");
+  }
   pushsignature(L, b, id, &s);
+  emr_buffer_wipe(b, KEEP);
   return 1;
 }
 

@@ -17,6 +17,17 @@ emr_Buffer *emr_newbuffer (lua_State *L) {
 }
 
 
+emr_Buffer *emr_kept_buffer (lua_State *L, const emr_Core *core) {
+  emr_Buffer *b;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, core->buffer);
+  b = (emr_Buffer *)lua_touserdata(L, -1);
+  if (b->n == 0)
+    return b;
+  lua_pop(L, 1);
+  return emr_newbuffer(L);
+}
+
+
 emr_Http *emr_newhttp (lua_State *L) {
   emr_Http *h = (emr_Http *)lua_newuserdata(L, sizeof(*h));
   memset(h, 0, sizeof(*h));
@@ -45,7 +56,9 @@ static void newclass (lua_State *L, const char *name, lua_CFunction gc) {
 }
 
 
-void emr_scratch_open (lua_State *L) {
+void emr_scratch_open (lua_State *L, emr_Core *core) {
   newclass(L, BUFFER, l_freebuffer);
   newclass(L, HTTP, l_freehttp);
+  (void)emr_newbuffer(L);
+  core->buffer = luaL_ref(L, LUA_REGISTRYINDEX);
 }
