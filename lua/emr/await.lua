@@ -33,6 +33,7 @@ local sleepers = require "emr.await.sleepers"
 ---@field by_transfer table   transfer -> the task that waits for it
 ---@field ready table[]       tasks to resume
 ---@field sleepers emr.Sleepers   the tasks that pause
+local NOBODY = {}
 local Tasks = { __name = "emr.Tasks" }
 Tasks.__index = Tasks
 
@@ -57,7 +58,7 @@ function Tasks:finish(task, ok, ...)
     self.alive[task.co] = nil
     task.done, task.ok = true, ok
     task.count, task.values = select("#", ...), { ... }
-    for _, waiting in ipairs(task.joined) do
+    for _, waiting in ipairs(task.joined or NOBODY) do
         self:wake(waiting)
     end
 end
@@ -211,13 +212,14 @@ function M.stepping(engine)
 
     -- Its first step is taken by a join, too: a task that nobody joins does nothing.
     function await.spawn(f)
-        local task = { co = coroutine.create(f), joined = {} }
+        local task = { co = coroutine.create(f) }
         tasks.alive[task.co] = task
         tasks.ready[#tasks.ready + 1] = task
         return function()
             while not task.done do
                 local waiting = tasks:current()
                 if waiting then
+                    task.joined = task.joined or {}
                     task.joined[#task.joined + 1] = waiting
                     tasks:pause(waiting, math.huge)
                 else

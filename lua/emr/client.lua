@@ -144,28 +144,29 @@ for name, rule in pairs(WAIT_RULES) do
     STATE_RULES[name] = rule
 end
 
--- Splits the options of a wait: those of the waiter, with the client's world, and those of each of
--- its calls.
+-- Makes the options of a wait, a table of ours, into those of the waiter, with the client's world.
+-- Returns those of each of its calls; nil for none.
 local function split(state, o)
-    local own = {
-        deadline = o.deadline, retry = o.retry, headers = o.headers, on_attempt = o.on_attempt,
-    }
-    local wait = { clock = state.clock, sleep = state.sleep, random = state.random }
-    for _, name in ipairs(WAIT_OPTIONS) do
-        wait[name] = o[name]
+    local own
+    if o.deadline or o.retry ~= nil or o.headers or o.on_attempt then
+        own = {
+            deadline = o.deadline, retry = o.retry, headers = o.headers, on_attempt = o.on_attempt,
+        }
     end
-    return wait, own
+    o.state, o.deadline, o.retry, o.headers, o.on_attempt = nil, nil, nil, nil, nil
+    o.clock, o.sleep, o.random = state.clock, state.sleep, state.random
+    return own
 end
 
 local function wait(state, what, request, o, starter)
-    local how, own = split(state, o)
+    local own = split(state, o)
     local operation = lookup(what.operation)
     local start = starter and function(limit)
         return perform(state, starter.operation, starter.request, own, limit)
     end
     return waiter.wait(what, function(limit)
         return perform(state, operation, request, own, limit)
-    end, how, start)
+    end, o, start)
 end
 
 --- Waits until a resource is in a state; which, and how to ask, is data.
@@ -215,13 +216,25 @@ local function share(request, get, start)
     return asked, started
 end
 
+-- The waiter for a state; those that wait for the same share one.
+local function waiter_for(operation, made, wanted)
+    if type(wanted) ~= "string" and wanted ~= nil then
+        return waiter.of(operation, wanted)
+    end
+    local key = wanted or NONE
+    local found = made[key] or waiter.ready(waiter.of(operation, wanted))
+    made[key] = found
+    return found
+end
+
 local function add_waits(noun, operation)
     local wait_name, start_name = "wait_" .. noun, "start_and_wait_" .. noun
+    local made = setmetatable({}, { __mode = "v" })
 
     methods[wait_name] = function(self, request, given)
         local state = open(self, wait_name)
         local o = options.check(given, STATE_RULES, "options", 0)
-        return wait(state, waiter.of(operation, o.state), request, o)
+        return wait(state, waiter_for(operation, made, o.state), request, o)
     end
 
     local start = operations[operation.states.start]
@@ -232,7 +245,7 @@ local function add_waits(noun, operation)
         local state = open(self, start_name)
         local o = options.check(given, STATE_RULES, "options", 0)
         local asked, started = share(request, operation, start)
-        return wait(state, waiter.of(operation, o.state), asked, o,
+        return wait(state, waiter_for(operation, made, o.state), asked, o,
             { operation = start, request = started })
     end
 end

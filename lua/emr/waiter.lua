@@ -29,6 +29,8 @@ local RULES = {
     random = options.a "function",
 }
 
+local LISTS = { "success", "failure", "tolerated", "startable" }
+
 local WAITER_RULES = {
     operation = options.a "string",
     state = options.a "string",
@@ -97,12 +99,27 @@ local function check_waiter(waiter, level)
             error(("waiter.%s is missing"):format(name), level + 1)
         end
     end
-    for _, name in ipairs { "success", "failure", "tolerated", "startable" } do
+    for _, name in ipairs(LISTS) do
         if w[name] and (name == "success" or w[name][1] ~= nil) then
             check_words(w[name], "waiter." .. name, level + 1)
         end
     end
     return w
+end
+
+-- A waiter that is ready for use: checked, its lists as sets.
+local Ready = { __name = "emr.Waiter" }
+
+local function ready(waiter, level)
+    if getmetatable(waiter) == Ready then
+        return waiter
+    end
+    local w = check_waiter(waiter, level + 1)
+    w.wanted = table.concat(w.success, " or ")
+    for _, name in ipairs(LISTS) do
+        w[name] = set(w[name])
+    end
+    return setmetatable(w, Ready)
 end
 
 local function check_options(given, level)
@@ -151,30 +168,27 @@ local function fail(run, message, err)
     return failure(err.kind, err.code, message, fields)
 end
 
-local function wanted(run)
-    return table.concat(run.waiter.success, " or ")
-end
-
 local function fail_state(run)
     local reason, why = reason_of(run), ""
     if reason then
         why = (" (%s: %s)"):format(tostring(reason.code), tostring(reason.message))
     end
-    return fail(run, ("%s: state is %s%s while waiting for %s"):format(
-        run.waiter.operation, run.state, why, wanted(run)), { kind = "state", code = run.state })
+    return fail(run, ("%s: state is %s%s while waiting for %s"):format(run.waiter.operation,
+        run.state, why, run.waiter.wanted), { kind = "state", code = run.state })
 end
 
 local function fail_late(run)
     local trouble = run.trouble and "; last trouble: " .. tostring(run.trouble.message) or ""
     return fail(run, ("%s: %s after %.3g s and %d polls while waiting for %s%s"):format(
         run.waiter.operation, run.state and "still " .. run.state or "no state seen",
-        run.elapsed, run.polls, wanted(run), trouble), { kind = "timeout", code = "deadline" })
+        run.elapsed, run.polls, run.waiter.wanted, trouble),
+        { kind = "timeout", code = "deadline" })
 end
 
 -- Whether the state ends the wait: "success", "failure" or nil.
 local function judge(run)
     local key = run.state:lower()
-    if run.success[key] then
+    if run.waiter.success[key] then
         return "success"
     end
     if run.start then
@@ -184,8 +198,8 @@ local function judge(run)
         run.started_from = nil  -- it moved; from now on Error means Error again
     end
     local in_grace = run.clock() - run.grace_from < run.grace
-    if run.failure[key] and not (key == run.started_from and in_grace)
-        or run.tolerated[key] and not in_grace then
+    if run.waiter.failure[key] and not (key == run.started_from and in_grace)
+        or run.waiter.tolerated[key] and not in_grace then
         return "failure"
     end
 end
@@ -194,10 +208,11 @@ end
 -- when it is not known whether it worked, the next poll tells.
 local function start(run)
     local key = run.state:lower()
-    if not run.start or run.tolerated[key] and not run.startable[key] then
+    local startable = run.waiter.startable[key]
+    if not run.start or run.waiter.tolerated[key] and not startable then
         return true  -- nothing to start, or not yet
     end
-    if run.startable[key] then
+    if startable then
         local result, message, err = run.start(run.deadline - run.clock())
         if result == nil then
             run.trouble = { message = message, err = err }
@@ -305,22 +320,38 @@ local function give_up(run)
     return fail_late(run)
 end
 
-local function begin(waiter, poll, o, starter)
-    local clock = o.clock or require("emr").now
-    local now = clock()
-    return {
-        waiter = waiter, poll = poll, start = starter,
-        success = set(waiter.success), failure = set(waiter.failure),
-        tolerated = set(waiter.tolerated), startable = set(waiter.startable),
-        clock = clock,
-        sleep = o.sleep or require("emr.await").choose().sleep,
-        random = o.random or require("emr").random,
-        on_poll = o.on_poll,
-        min_delay = o.min_delay, max_delay = o.max_delay,
-        grace = o.grace or 30, ignore_errors_for = o.ignore_errors_for or 0,
-        began = now, grace_from = now, deadline = now + o.timeout,
-        polls = 0, failed = 0, elapsed = 0, states = {},
-    }
+-- Makes the options into what a wait carries along.
+local function begin(run, waiter, poll, starter)
+    run.waiter, run.poll, run.start = waiter, poll, starter
+    run.clock = run.clock or require("emr").now
+    run.sleep = run.sleep or require("emr.await").choose().sleep
+    run.random = run.random or require("emr").random
+    run.grace, run.ignore_errors_for = run.grace or 30, run.ignore_errors_for or 0
+    local now = run.clock()
+    run.began, run.grace_from, run.deadline = now, now, now + run.timeout
+    run.polls, run.failed, run.elapsed, run.states = 0, 0, 0, {}
+    return run
+end
+
+-- Polls until it is over.
+local function go(run)
+    while true do
+        local over, response, info, err = poll_once(run)
+        if over then
+            report(run, nil, err)
+            return response, info, err
+        end
+        local trouble = run.trouble and run.trouble.err
+        local delay = next_delay(run, trouble)
+        report(run, delay, trouble)
+        if not delay then
+            return give_up(run)
+        end
+        local _, message, why = run.sleep(delay)
+        if why then
+            return fail(run, message, why)
+        end
+    end
 end
 
 ---@class emr.waiter
@@ -342,24 +373,16 @@ local M = { rules = RULES }
 ---  token), `state`, `reason`, `polls`, `elapsed`; kinds: state, timeout, or that of the last poll
 ---@return emr.Error? err
 function M.wait(waiter, poll, given, starter)
-    local run = begin(check_waiter(waiter, 2), poll, check_options(given, 2), starter)
-    while true do
-        local over, response, info, err = poll_once(run)
-        if over then
-            report(run, nil, err)
-            return response, info, err
-        end
-        local trouble = run.trouble and run.trouble.err
-        local delay = next_delay(run, trouble)
-        report(run, delay, trouble)
-        if not delay then
-            return give_up(run)
-        end
-        local _, message, why = run.sleep(delay)
-        if why then
-            return fail(run, message, why)
-        end
-    end
+    local what = ready(waiter, 2)
+    local run = begin(check_options(given, 2), what, poll, starter)
+    return go(run)  -- a thousand may sleep in there: they hold on to no more than they need
+end
+
+--- The waiter, ready for use: who waits for the same thing often need not make it each time.
+---@param waiter emr.Waiter
+---@return emr.Waiter
+function M.ready(waiter)
+    return ready(waiter, 2)
 end
 
 local function union(...)

@@ -201,7 +201,7 @@ local function lua_memory()
     return collectgarbage "count"
 end
 
--- Seconds between polls for each of the waits beside each other: so all of them poll equally often.
+-- Seconds between the polls of a wait, for each of the waits beside each other.
 local PAUSE = 0.0005
 
 -- `n` waits for a cluster each, which runs at the fourth poll. What counts is polls, and the
@@ -224,7 +224,7 @@ function rows.waits(emr)
             list[i] = function()
                 return client:wait_session_cluster(wanted, {
                     timeout = 120, on_poll = on_poll,
-                    min_delay = inflight * PAUSE, max_delay = 2 * inflight * PAUSE,
+                    min_delay = n * PAUSE, max_delay = 2 * n * PAUSE,
                 })
             end
         end
