@@ -97,6 +97,13 @@ describe("example", function()
         check("still Starting", 3, "wait_until_running", { "w-1", "s-1", "0.1" })
     end)
 
+    it("wait_until_running: draws its progress over and over on a terminal", function()
+        cluster("s-1", "Running")
+        local result = example.check("Running", 0, emu, "wait_until_running", { "w-1", "s-1" },
+            { under = "python3 spec/support/terminal.py none" })
+        assert.matches("^\r +0%.0 s  poll 1: Running +\r\n", result.out)
+    end)
+
     it("start_and_wait: starts what is down", function()
         cluster("s-1", "Stopped")
         check("s-1 is Running", 0, "start_and_wait", { "w-1", "s-1", "0.2" })
