@@ -68,10 +68,6 @@ describe("example", function()
     end
 
     for _, name in ipairs(names()) do
-        local needs = name == "cqueues" or name == "luv" or name == "emr-cli"
-        local it = (not needs or pcall(require, name == "emr-cli" and "argparse" or name)) and it
-            or pending
-
         it(name .. " without arguments says how to run it", function()
             local result = example.run(emu, name, {})
             assert.equal(2, result.status, result.err)

@@ -29,8 +29,9 @@ static const char lowerhex[] = "0123456789abcdef";
 static const char upperhex[] = "0123456789ABCDEF";
 
 /* The digest of no bytes at all, which is what most requests have for a body. */
-static const char nothing[] =
-  "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+static const emr_Str nothing = {
+  "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", EMR_HEX_SHA256
+};
 
 
 /* {==================================================================
@@ -107,7 +108,7 @@ int emr_acs3_sha256 (emr_Signer *s, emr_Str data, char hex[EMR_HEX_SHA256]) {
   unsigned char out[SHA256_BYTES];
   int ok;
   if (data.n == 0) {
-    memcpy(hex, nothing, EMR_HEX_SHA256);
+    memcpy(hex, nothing.s, nothing.n);
     return 1;
   }
   ok = EVP_DigestInit_ex2(s->digest, s->md, NULL) &&

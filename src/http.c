@@ -99,11 +99,12 @@ void emr_http_echo (emr_Http *h, emr_Str name, emr_Str value) {
 ** it, so that what is found is a member. A text that JSON may write in two ways
 ** costs a request more, no wrong reply. */
 static int contradicts (emr_Str body, emr_Str name, emr_Str value) {
+  static const char gap[] = {':', ' ', '\t', '\r', '\n'};
   const char *p = body.s, *end = body.s + body.n;
   int named = 0;
   while ((p = (const char *)memmem(p, (size_t)(end - p), name.s, name.n)) != NULL) {
     p += name.n;
-    while (p < end && memchr(": \t\r\n", *p, 5) != NULL)
+    while (p < end && memchr(gap, *p, sizeof(gap)) != NULL)
       p++;
     if ((size_t)(end - p) >= value.n && memcmp(p, value.s, value.n) == 0)
       return 0;
