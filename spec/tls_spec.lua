@@ -4,6 +4,7 @@
 local emr = require "emr"
 
 local call = require "spec.support.call"
+local child = require "spec.support.child"
 local emulator = require "spec.support.emulator"
 
 describe("TLS", function()
@@ -205,6 +206,25 @@ describe("TLS", function()
             local transfer = call.start(emu.https, { ca_file = false })
             call.failed("tls", "verify", call.finish(transfer))
             assert.equal(0, #emu:requests())
+        end)
+
+        it("that was put right after a refusal is read anew, not in an hour", function()
+            local path = write("replaced.pem", "")
+            child.printed("Running\n", child.lua(([[
+                local process = require "process"
+                local path, right = %q, call.emulator.ca_file
+                local function fill(from)
+                    local source, target = io.open(from), io.open(path, "w")
+                    target:write(source:read("*a"))
+                    source:close()
+                    target:close()
+                end
+                fill((call.emulator:certificate("unknown_root")))
+                call.failed("tls", "verify", call.get(HTTPS, { ca_file = path }))
+                fill(right)
+                process.advance(2)
+                print(assert(call.get(HTTPS, { ca_file = path })).sessionCluster.state)
+            ]]):format(path), { preload = true }))
         end)
 
         it("is all that switches trust: no option turns verification off", function()

@@ -16,6 +16,7 @@
 #define IDLE_MAX 15L  /* seconds; the service closes idle connections at 25 */
 #define AGE_MAX 600L  /* seconds; then the certificate is looked at again */
 #define CA_CACHE 3600L  /* seconds until a CA file is read anew */
+#define CA_DOUBTED 1L  /* the same, when certificates were refused by it */
 #define HEAD_MAX 65536
 #define LINE_MAX_ 16384
 #define LINES_MAX 256
@@ -160,6 +161,18 @@ static CURLcode ontls (CURL *easy, void *context, void *ud) {
 ** Set once
 ** =================================================================== */
 
+/* How long libcurl may use a CA file that it has parsed. */
+static int doubtca (emr_Transfer *t, int doubted) {
+#if LIBCURL_VERSION_NUM >= 0x075700
+  t->doubtsca = doubted;
+  return set(CURLOPT_CA_CACHE_TIMEOUT, doubted ? CA_DOUBTED : CA_CACHE);
+#else
+  (void)t; (void)doubted;
+  return 1;  /* it is read anew for each connection */
+#endif
+}
+
+
 static int setnewer (emr_Transfer *t) {
   int ok = 1;
 #if LIBCURL_VERSION_NUM >= 0x075000
@@ -168,8 +181,7 @@ static int setnewer (emr_Transfer *t) {
 #endif
 #if LIBCURL_VERSION_NUM >= 0x075700
   /* do not wait for a resolver thread that hangs */
-  ok = ok && set(CURLOPT_QUICK_EXIT, 1L) &&
-       set(CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE);
+  ok = ok && set(CURLOPT_QUICK_EXIT, 1L) && doubtca(t, 0);
 #endif
 #if LIBCURL_VERSION_NUM >= 0x075500
   ok = ok && set(CURLOPT_PROTOCOLS_STR, "http,https");
@@ -351,10 +363,11 @@ static int seturl (emr_Transfer *t, const char *url) {
 }
 
 
-int emr_easy_apply (emr_Transfer *t, const emr_Limits *limits) {
+int emr_easy_apply (emr_Transfer *t, const emr_Limits *limits, int doubtsca) {
   emr_Http *h = &t->http;
   t->inhead = 0;
   return emr_http_ok(h) &&
+         (t->doubtsca == doubtsca || doubtca(t, doubtsca)) &&
          setlimits(t, limits) &&
          setmethod(t) &&
          set(CURLOPT_FRESH_CONNECT, 0L) &&

@@ -68,13 +68,15 @@ typedef struct emr_Transfer {
   int usesproxy;
   int lingers;  /* its libcurl needs ondebug */
   int inhead;  /* between a status line and the blank line after it */
+  int doubtsca;  /* what `easy` was told last */
   const char *defaultca;  /* libcurl's own CA file, or NULL */
   char *applied[EMR_EASY_STRINGS];  /* the string options that `easy` has */
 } emr_Transfer;
 
-/* They return 0 when memory fails. */
+/* They return 0 when memory fails. With `doubtsca`, a CA file that libcurl keeps
+** parsed is read anew if that was more than a second ago. */
 int emr_easy_open (emr_Transfer *t, CURLSH *share, emr_Sockets *sockets);
-int emr_easy_apply (emr_Transfer *t, const emr_Limits *limits);
+int emr_easy_apply (emr_Transfer *t, const emr_Limits *limits, int doubtsca);
 void emr_easy_close (emr_Transfer *t);
 
 /* Signs anew what was signed; for the next sending. */

@@ -36,6 +36,7 @@ struct emr_Engine {
   double due;  /* when libcurl wants to be called; < 0: not at all */
   double fence;  /* no transfer is overdue before this; < 0: none runs */
   int ended;  /* a transfer has ended since the last step */
+  int doubtsca;  /* a handshake has failed, and none was completed since */
   List running, finished;
   emr_Transfer *pool;
   int npool;
@@ -386,7 +387,7 @@ void emr_engine_start (emr_Transfer *t, const emr_Limits *limits) {
   if (e->fence < 0 || t->deadline + OVERDUE < e->fence)
     e->fence = t->deadline + OVERDUE;
   widen(e);
-  if (!emr_easy_apply(t, limits)) {
+  if (!emr_easy_apply(t, limits, e->doubtsca)) {
     t->spoiled = 1;
     fail(t, "memory", NULL, "out of memory");
     return;
@@ -430,9 +431,21 @@ static int repeat (emr_Transfer *t) {
 }
 
 
+/* A CA file may have been put right after a refusal, and what libcurl keeps of
+** it is damaged when memory ran out while OpenSSL read it. */
+static void judgeca (emr_Engine *e, const emr_Transfer *t) {
+  const char *kind = t->reason.kind;
+  if (kind != NULL && (strcmp(kind, "tls") == 0 || strcmp(kind, "memory") == 0))
+    e->doubtsca = 1;
+  else if (t->http.tls && t->sends > 0 && !t->reused)
+    e->doubtsca = 0;
+}
+
+
 static void done (emr_Transfer *t, CURLcode rc) {
   emr_Engine *e = t->engine;
   emr_outcome_read(t, rc);
+  judgeca(e, t);
   curl_multi_remove_handle(e->multi, t->easy);
   if (t->died && repeat(t))
     return;

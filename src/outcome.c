@@ -101,6 +101,8 @@ static int wantedcertificate (const emr_Transfer *t, CURLcode rc) {
 
 static emr_Reason classify (const emr_Transfer *t, CURLcode rc) {
   size_t i;
+  if (says(t, "malloc failure"))  /* OpenSSL's words, with several results */
+    return reason("memory", NULL);
   if (wantedcertificate(t, rc))
     return reason("tls", "client_cert");
   for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)

@@ -106,10 +106,10 @@ local function environment(settings)
 end
 
 
-local function script(text)
+local function script(text, prelude)
     local path = scratch "lua"
     local file = assert(io.open(path, "w"))
-    file:write(PRELUDE:format(emulator.get().dir), text, "\n")
+    file:write(prelude or PRELUDE:format(emulator.get().dir), text, "\n")
     file:close()
     return path
 end
@@ -136,16 +136,32 @@ function M.lua(text, settings)
 end
 
 
---- Runs Lua text, as above, in `states` fresh Lua states of one process that lives on for `seconds`
---- after the last was closed. Nil where the interpreter of the specs is one of its own kind.
-function M.host(text, settings)
+-- Runs a script in a host of our own, spec/support/NAME.c. Nil where the interpreter of the specs
+-- is one of its own kind.
+local function hosted(name, words, path, settings)
     if checker.sanitizer then
         return nil
     end
-    local host = compiled("host", "host",
+    local host = compiled(name, name,
         '$(pkg-config --libs $package) -Wl,-rpath,"$(pkg-config --variable=libdir $package)"')
-    return M.run(("%s %s %d %g %s"):format(environment(settings), quoted(host),
-        settings.states or 1, settings.seconds or 0, quoted(script(text))))
+    return M.run(("%s %s %s %s"):format(
+        environment(settings), quoted(host), words, quoted(path)), settings.limit)
+end
+
+
+--- Runs Lua text, as above, in `states` fresh Lua states of one process that lives on for `seconds`
+--- after the last was closed.
+function M.host(text, settings)
+    return hosted("host", ("%d %g"):format(settings.states or 1, settings.seconds or 0),
+        script(text), settings)
+end
+
+
+--- Runs Lua text, alone, in a host whose memory runs out (starved.c) `count` times over. `kind` is
+--- "lua" or "malloc".
+function M.starved(text, kind, count)
+    return hosted("starved", ("%s %d"):format(kind, count), script(text, ""),
+        { preload = true, limit = 3600 })
 end
 
 
