@@ -36,6 +36,7 @@ struct emr_Engine {
   double due;  /* when libcurl wants to be called; < 0: not at all */
   double fence;  /* no transfer is overdue before this; < 0: none runs */
   int ended;  /* a transfer has ended since the last step */
+  int starved;  /* libcurl had too little memory for a step */
   int doubtsca;  /* a handshake has failed, and none was completed since */
   List running, finished;
   emr_Transfer *pool;
@@ -169,13 +170,28 @@ static void destroy (emr_Engine *e) {
 }
 
 
-static int configure (emr_Engine *e) {
-  return
-    curl_multi_setopt(e->multi, CURLMOPT_SOCKETFUNCTION, onsocket) == CURLM_OK &&
-    curl_multi_setopt(e->multi, CURLMOPT_SOCKETDATA, e) == CURLM_OK &&
-    curl_multi_setopt(e->multi, CURLMOPT_TIMERFUNCTION, ontimer) == CURLM_OK &&
-    curl_multi_setopt(e->multi, CURLMOPT_TIMERDATA, e) == CURLM_OK &&
-    curl_multi_setopt(e->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING) == CURLM_OK &&
+/* Leaves NULL when memory fails, as which it may be given to libcurl. */
+static void openmulti (emr_Engine *e) {
+  CURLM *m = curl_multi_init();
+  int ok = m != NULL &&
+    curl_multi_setopt(m, CURLMOPT_SOCKETFUNCTION, onsocket) == CURLM_OK &&
+    curl_multi_setopt(m, CURLMOPT_SOCKETDATA, e) == CURLM_OK &&
+    curl_multi_setopt(m, CURLMOPT_TIMERFUNCTION, ontimer) == CURLM_OK &&
+    curl_multi_setopt(m, CURLMOPT_TIMERDATA, e) == CURLM_OK &&
+    curl_multi_setopt(m, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING) == CURLM_OK;
+  if (!ok) {
+    curl_multi_cleanup(m);
+    m = NULL;
+  }
+  e->multi = m;
+  e->maxconnects = 0;
+  e->starved = 0;
+}
+
+
+static int openshare (emr_Engine *e) {
+  e->share = curl_share_init();
+  return e->share != NULL &&
     curl_share_setopt(e->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION) == CURLSHE_OK;
 }
 
@@ -191,9 +207,8 @@ emr_Engine *emr_engine_new (emr_Signer *signer) {
   e->due = e->fence = -1;
   e->signer = signer;
   e->poller = e->sockets.poller = emr_poller_new();
-  e->multi = curl_multi_init();
-  e->share = curl_share_init();
-  if (e->poller == NULL || e->multi == NULL || e->share == NULL || !configure(e)) {
+  openmulti(e);
+  if (e->poller == NULL || e->multi == NULL || !openshare(e)) {
     destroy(e);
     return NULL;
   }
@@ -338,13 +353,20 @@ static void widen (emr_Engine *e) {
 }
 
 
+/* Lets libcurl act on a socket, or on its timer. */
+static void act (emr_Engine *e, curl_socket_t fd, int mask) {
+  int running;
+  if (e->multi != NULL && curl_multi_socket_action(e->multi, fd, mask, &running) == CURLM_OUT_OF_MEMORY)
+    e->starved = 1;
+}
+
+
 /* Lets libcurl act on its timer, which rings once. What it wants next it says
 ** through ontimer, but for a time that is the one it said last. */
 static void ring (emr_Engine *e) {
-  int running;
   long ms = -1;
   e->due = -1;
-  curl_multi_socket_action(e->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+  act(e, CURL_SOCKET_TIMEOUT, 0);
   if (e->due < 0 && curl_multi_timeout(e->multi, &ms) == CURLM_OK)
     ontimer(e->multi, ms, e);
 }
@@ -386,6 +408,8 @@ void emr_engine_start (emr_Transfer *t, const emr_Limits *limits) {
   t->deadline = t->began + limits->timeout;
   if (e->fence < 0 || t->deadline + OVERDUE < e->fence)
     e->fence = t->deadline + OVERDUE;
+  if (e->multi == NULL)
+    openmulti(e);
   widen(e);
   if (!emr_easy_apply(t, limits, e->doubtsca)) {
     t->spoiled = 1;
@@ -453,6 +477,21 @@ static void done (emr_Transfer *t, CURLcode rc) {
 }
 
 
+/* When libcurl runs out of memory with its sockets, it does not say whose they
+** were, and leaves tables behind by whose size, 0, it will divide. So all that is
+** in flight ends, and the next begins with a libcurl that remembers nothing. */
+static void endstarved (emr_Engine *e) {
+  emr_Transfer *t;
+  while ((t = e->running.first) != NULL) {
+    t->repeated = 1;
+    t->stopped.kind = "memory";
+    done(t, CURLE_OUT_OF_MEMORY);
+  }
+  curl_multi_cleanup(e->multi);
+  openmulti(e);
+}
+
+
 static void collect (emr_Engine *e) {
   CURLMsg *m;
   int left;
@@ -464,6 +503,8 @@ static void collect (emr_Engine *e) {
     curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &t);
     done((emr_Transfer *)(void *)t, rc);
   }
+  if (e->starved)
+    endstarved(e);
 }
 
 
@@ -548,11 +589,11 @@ static void endoverdue (emr_Engine *e, double now) {
 /* One round: waits for sockets or the timer, and lets libcurl act. */
 static void turn (emr_Engine *e, int ms, double stop) {
   emr_Ready ready[READY_MAX];
-  int running, i, n = emr_poller_wait(e->poller, ready, READY_MAX, ms);
+  int i, n = emr_poller_wait(e->poller, ready, READY_MAX, ms);
   for (i = 0; i < n; i++) {
     if (emr_sockets_isunwanted(&e->sockets, ready[i].fd))
       continue;
-    curl_multi_socket_action(e->multi, ready[i].fd, curlmask(ready[i].events), &running);
+    act(e, ready[i].fd, curlmask(ready[i].events));
     if (emr_monotonic() > stop)
       break;
   }

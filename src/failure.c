@@ -35,7 +35,7 @@ static size_t issecret (emr_Str s, emr_Str secret) {
 
 static size_t secretat (emr_Str s, const emr_Http *h) {
   size_t i, n;
-  if (h == NULL)
+  if (h == NULL || !emr_http_ok(h))  /* what could not be built was not sent */
     return 0;
   if ((n = issecret(s, emr_str(h->secret.p, h->secret.n))) > 0)
     return n;

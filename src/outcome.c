@@ -13,6 +13,7 @@ typedef struct Row {
 /* Results that mean one thing only. */
 static const Row rows[] = {
   {CURLE_UNSUPPORTED_PROTOCOL, {"protocol", "http"}},
+  {CURLE_URL_MALFORMAT, {"memory", NULL}},  /* it was read before: it cannot be copied */
   {CURLE_WEIRD_SERVER_REPLY, {"protocol", "http"}},
   {CURLE_COULDNT_RESOLVE_PROXY, {"network", "proxy"}},
   {CURLE_PROXY, {"network", "proxy"}},
@@ -84,7 +85,7 @@ static emr_Reason timedout (const emr_Transfer *t) {
 
 /* A head line longer than libcurl takes comes as this result, too. */
 static emr_Reason outofmemory (const emr_Transfer *t) {
-  int isinhead = t->sends > 0 && t->body.n == 0 && (t->inhead || t->head.n == 0);
+  int isinhead = t->sends > 0 && t->detail[0] == '\0' && t->body.n == 0 && (t->inhead || t->head.n == 0);
   return isinhead ? reason("protocol", "too_large") : reason("memory", NULL);
 }
 
@@ -112,6 +113,8 @@ static emr_Reason classify (const emr_Transfer *t, CURLcode rc) {
     return reason("protocol", "http");
   switch (rc) {
     case CURLE_COULDNT_CONNECT:
+      if (t->sockets->starved)
+        return reason("memory", NULL);
       return reason("network", t->usesproxy ? "proxy" : "connect");
     case CURLE_OPERATION_TIMEDOUT: return timedout(t);
     case CURLE_OUT_OF_MEMORY: return outofmemory(t);

@@ -51,7 +51,8 @@ curl_socket_t emr_sockets_open (void *ud, curlsocktype purpose, struct curl_sock
   type |= SOCK_CLOEXEC;
 #endif
   fd = socket(a->family, type, a->protocol);
-  if (fd >= 0 && !note(s, fd)) {
+  s->starved = fd >= 0 && !note(s, fd);
+  if (s->starved) {
     close(fd);
     fd = CURL_SOCKET_BAD;
   }

@@ -27,6 +27,7 @@ typedef struct emr_Sockets {
   emr_Poller *poller;  /* not owned */
   emr_Socket *list;  /* by descriptor */
   size_t n;
+  int starved;  /* memory failed for the last one that was wanted */
   int byport[EMR_SOCKETS_PORTS];  /* a guess: the descriptor of a local port */
 } emr_Sockets;
 
