@@ -155,6 +155,17 @@ $(COVERAGE)/%/hook.o: spec/coverage/hook.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -fno-profile-arcs -fno-test-coverage -c -o $@ $<
 
+# Two builds: busted runs with the plain one; the hosts that it starts, and the module in them, are the other.
+# Nobody else's code is instrumented: tools/tsan.supp names the libraries.
+TSAN = -g -O1 -fsanitize=thread
+tsan: SPEC = spec/threads_spec.lua
+tsan: ## two Lua states on two threads, and 1 000 fresh ones, with clang's sanitizer for data races
+	@tools/install-packages build demo test asan
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory BUILD=build/tsan-$(LUA) CC=clang CFLAGS='$(TSAN)' LDFLAGS='$(TSAN)' all
+	@export HOST_BUILD=build/tsan-$(LUA) HOST_CC='clang $(TSAN)' EMR_THREAD_CALLS=1000 \
+	  TSAN_OPTIONS="suppressions=$$PWD/tools/tsan.supp"; $(RUN_SPECS)
+
 valgrind: RUN = valgrind -q --keep-debuginfo=yes --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite
 valgrind: ## the specs under valgrind (slow)
 	@tools/install-packages build demo test valgrind

@@ -59,7 +59,7 @@ end
 
 
 -- Compiles spec/support/NAME.c once, with the headers of this Lua, and returns the path.
-local function compiled(name, target, flags)
+local function compiled(name, target, flags, compiler)
     local path = emulator.get().dir .. "/" .. target
     local file = io.open(path)
     if file then
@@ -70,8 +70,9 @@ local function compiled(name, target, flags)
     local script = ([[
         LUA=%s; . tools/env.sh; package=$(lua_package)
         include=${LUA_INCDIR:+-I$LUA_INCDIR}
-        ${CC:-cc} -O1 ${include:-$(pkg-config --cflags $package)} -o %s spec/support/%s.c %s
-    ]]):format(lua, quoted(path), name, flags)
+        include=${include:-$(pkg-config --cflags $package)}
+        %s -O1 $include -o %s spec/support/%s.c %s
+    ]]):format(lua, compiler or "${CC:-cc}", quoted(path), name, flags)
     local result = M.run("sh -c " .. quoted(script))
     assert(result.status == 0, result.err)
     return path
@@ -89,10 +90,17 @@ function M.load(name)
 end
 
 
-local function environment(settings)
+-- `make tsan` has hosts, and the module in them, of another build than ours.
+local function modules(hosted)
+    local build = hosted and os.getenv("HOST_BUILD")
+    return (build and build .. "/?.so;" or "") .. emulator.get().dir .. "/?.so;" .. package.cpath
+end
+
+
+local function environment(settings, hosted)
     local process = library "process"
     local list = { "env -u LUA_INIT", "LUA_PATH=" .. quoted(package.path),
-        "LUA_CPATH=" .. quoted(emulator.get().dir .. "/?.so;" .. package.cpath) }
+        "LUA_CPATH=" .. quoted(modules(hosted)) }
     for name, value in pairs(settings.env or {}) do
         list[#list + 1] = name .. "=" .. quoted(value)
     end
@@ -143,17 +151,18 @@ local function hosted(name, words, path, settings)
         return nil
     end
     local host = compiled(name, name,
-        '$(pkg-config --libs $package) -Wl,-rpath,"$(pkg-config --variable=libdir $package)"')
+        '$(pkg-config --libs $package) -Wl,-rpath,"$(pkg-config --variable=libdir $package)"',
+        os.getenv("HOST_CC"))
     return M.run(("%s %s %s %s"):format(
-        environment(settings), quoted(host), words, quoted(path)), settings.limit)
+        environment(settings, true), quoted(host), words, quoted(path)), settings.limit)
 end
 
 
---- Runs Lua text, as above, in `states` fresh Lua states of one process that lives on for `seconds`
---- after the last was closed.
+--- Runs Lua text, as above, in `states` fresh Lua states, on each of `threads` threads, of one
+--- process that lives on for `seconds` after the last was closed.
 function M.host(text, settings)
-    return hosted("host", ("%d %g"):format(settings.states or 1, settings.seconds or 0),
-        script(text), settings)
+    return hosted("host", ("%d %d %g"):format(settings.threads or 1, settings.states or 1,
+        settings.seconds or 0), script(text), settings)
 end
 
 
