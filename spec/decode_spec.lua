@@ -5,6 +5,9 @@ local cjson = require "cjson"
 local emr = require "emr"
 local lfs = require "lfs"
 
+local checker = require "spec.support.checker"
+local child = require "spec.support.child"
+
 local NULL = emr.null
 local SUITE = "spec/data/JSONTestSuite/"
 
@@ -178,6 +181,17 @@ describe("emr.decode", function()
                 assert.is_true(best < 0.05, best)
             end
         end)
+    end)
+
+    it("F5: takes no stack for each level: a million are refused with 160 KiB of it", function()
+        child.printed("ok\n", child.lua([[
+            for _, open in ipairs { "[", '{"a":' } do
+                call.failed("protocol", "json", emr.decode(open:rep(1000000)))
+            end
+            assert(emr.decode(("["):rep(64) .. ("]"):rep(64)))
+            print "ok"
+        ]], { under = ("sh -c 'ulimit -s %d; exec \"$@\"' sh"):format(
+            checker.sanitizer and 2048 or 160) }))
     end)
 
     it("F5: accepts 64 levels", function()
