@@ -59,7 +59,7 @@ describe("where nothing answers", function()
         while select("#", transfer:result()) == 0 do
             longest = math.max(longest, call.seconds(emr.step, 0))
         end
-        assert(longest < 0.05, "one step took " .. longest)
+        assert(longest < 1, "one step took " .. longest)
         print "ok"
     ]])
 
