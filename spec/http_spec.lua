@@ -226,6 +226,20 @@ describe("a reply", function()
         fails("E13", "protocol", "http", "folded_first")
     end)
 
+    -- libcurl takes such a status line for 200; the second line shows that nothing else goes wrong
+    it("E12: with a status line in other letters is protocol/http, whatever follows", function()
+        local server = peer.new()
+        for _, line in ipairs { "HTtP/1.1 200 OK", "http/1.1 404 Not Found", "HTTP/1.1HTTP/1.1 404",
+            "HTTP/1.1 2000 OK", "HTTP/ 200", "HTTP/1.1\t200 OK" } do
+            for _, interim in ipairs { "", "HTTP/1.1 100 Continue\r\n\r\n" } do
+                call.works()
+                local bytes = interim .. line .. "\r\n X: y\r\nContent-Length: 2\r\n\r\n{}"
+                call.failed("protocol", "http", answered(server, bytes))
+            end
+        end
+        server:close()
+    end)
+
     it("L1: that quotes secret, token, signature or its header comes without them", function()
         local server = peer.new()
         local token = "CANARYTOKEN0123456789"

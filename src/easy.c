@@ -65,6 +65,19 @@ static int ondebug (CURL *easy, curl_infotype type, char *p, size_t n, void *ud)
 }
 
 
+static int isdigit_ (char c) {
+  return c >= '0' && c <= '9';
+}
+
+
+/* RFC 9112, section 4. libcurl takes anything that begins with HTTP/, in any letter
+** case, and makes a status 200 of what it cannot read. */
+static int isstatusline (const char *p, size_t n) {
+  return n > 12 && memcmp(p, "HTTP/1.", 7) == 0 && isdigit_(p[7]) && p[8] == ' ' &&
+         isdigit_(p[9]) && isdigit_(p[10]) && isdigit_(p[11]) && !isdigit_(p[12]);
+}
+
+
 /* Has libcurl call ondebug, or no longer. */
 static void watchline (emr_Transfer *t, long on) {
   if (t->lingers)
@@ -82,7 +95,9 @@ static size_t onheader (char *p, size_t size, size_t n, void *ud) {
     return stop(t, "protocol", "too_large");
   if (first)
     watchline(t, 0);
-  if (!t->inhead && n >= 5 && memcmp(p, "HTTP/", 5) == 0) {
+  if (!t->inhead && n >= 5 && strncasecmp(p, "HTTP/", 5) == 0) {
+    if (!isstatusline(p, n))
+      return stop(t, "protocol", "http");
     t->inhead = 1;
     t->head.n = 0;
     watchline(t, 1);
