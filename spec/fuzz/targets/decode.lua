@@ -1,5 +1,6 @@
---- JSON. What the grammar check lets pass, lua-cjson has to take, and what comes of it must be the
--- same however the text stands: in an array, between blanks, written anew, or cut short (never).
+--- JSON. What the grammar check lets pass has to be JSON, lua-cjson has to take it, and what comes
+-- of it must be the same however the text stands: in an array, between blanks, written anew; cut
+-- short it must not pass.
 
 local cjson = require "cjson"
 local emr = require "emr"
@@ -64,12 +65,37 @@ local function take_away_nulls(value)
     return value
 end
 
+-- What lua-cjson lets pass: besides its strings a text has only these words and such numbers.
+local function assert_lexical(text)
+    text = text:gsub("\\.", ""):gsub('"[^"]*"', "")
+    text = text:gsub("[-%d][-+.%deE]*", function(number)
+        local digits = number:gsub("[eE][-+]?%d+$", ""):gsub("%.%d+$", ""):gsub("^%-", "")
+        assert(digits:find "^[1-9]%d*$" or digits == "0", "not a number: " .. number)
+        return ""
+    end)
+    text = text:gsub("true", ""):gsub("false", ""):gsub("null", "")
+    assert(not text:find "[^%[%]{},: \t\r\n]", "not JSON: " .. text)
+end
+
+-- Whole numbers are integers where Lua has them, on this side of 2^53.
+local function assert_integers(value)
+    for _, member in pairs(type(value) == "table" and value or { value }) do
+        if type(member) == "table" then
+            assert_integers(member)
+        elseif type(member) == "number" and member % 1 == 0 and math.abs(member) < 2 ^ 53 then
+            assert((math.type or type)(member) ~= "float", "a float: " .. member)
+        end
+    end
+end
+
 return function(input)
     local value, message, err = emr.decode(input)
     if value == nil then
         rules.result(value, message, err)
         return
     end
+    assert_lexical(input)
+    assert_integers(value)
     assert(rules.alike(value, take_away_nulls(cjson.decode(input))), "lua-cjson differs")
     rules.assert_same(value, emr.decode(" \t" .. input .. "\r\n"), "blanks around it matter")
     assert(rules.alike(value, emr.decode(write(value))), "it changes when written anew")
