@@ -26,7 +26,7 @@ LUA_FILES = $(patsubst lua/%,%,$(shell find lua -name '*.lua'))
 FOUND_LUAS = $(shell for LUA in $(LUAS); do \
   (. tools/env.sh; lua_package && lua_program) >/dev/null && echo $$LUA; done)
 IN_TREE = . tools/env.sh; use_this_tree;
-RUN_SPECS = $(IN_TREE) $(RUN) "$$(lua_program)" tools/busted.lua $(SPEC)
+RUN_SPECS = $(IN_TREE) tools/no-secrets $(RUN) "$$(lua_program)" tools/busted.lua $(SPEC)
 
 export LUA BUILD CC LUA_INCDIR
 
@@ -166,7 +166,8 @@ tsan: ## two Lua states on two threads, and 1 000 fresh ones, with clang's sanit
 	@export HOST_BUILD=build/tsan-$(LUA) HOST_CC='clang $(TSAN)' EMR_THREAD_CALLS=1000 \
 	  TSAN_OPTIONS="suppressions=$$PWD/tools/tsan.supp"; $(RUN_SPECS)
 
-valgrind: RUN = valgrind -q --keep-debuginfo=yes --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite
+valgrind: RUN = valgrind -q --keep-debuginfo=yes --error-exitcode=99 --leak-check=full \
+  --show-leak-kinds=definite --errors-for-leak-kinds=definite
 valgrind: ## the specs under valgrind (slow)
 	@tools/install-packages build demo test valgrind
 	@$(MAKE) --no-print-directory all
@@ -212,5 +213,5 @@ clean: ## remove build/, and what luarocks make leaves
 help: ## this
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 
-.PHONY: all packages reference demo demo-nginx module-for-nginx emulator test test-all fault-table lint musl asan fuzz valgrind \
+.PHONY: all packages reference demo demo-nginx module-for-nginx emulator test test-all fault-table lint musl asan tsan fuzz valgrind \
   bench bench-nginx bench-growth bench-check bench-record bench-readme bench-programs install uninstall clean help

@@ -165,6 +165,7 @@ static CURLcode ontls (CURL *easy, void *context, void *ud) {
   SSL_CTX *ctx = (SSL_CTX *)context;
   (void)easy;
   SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
+  SSL_CTX_set_keylog_callback(ctx, NULL);  /* libcurl obeys SSLKEYLOGFILE */
   SSL_CTX_set_cert_cb(ctx, oncertificate, ud);
   return CURLE_OK;
 }

@@ -174,6 +174,13 @@ function M.starved(text, kind, count)
 end
 
 
+--- Runs Lua text, with what `lua` gives it, in a host that then looks for a text, given backwards,
+--- in its own memory (wiped.c), and prints how often it is there.
+function M.searched(text, backwards)
+    return hosted("wiped", quoted(backwards), script(text), {})
+end
+
+
 --- Asserts that a child ended well, printed just this, and nothing to stderr.
 function M.printed(expected, result)
     local text = ("status %s, out %q, err %q"):format(result.status, result.out, result.err)
