@@ -4,8 +4,8 @@
 -- libcurl 7.88.1, OpenSSL 3.0.22, Lua 5.4.4, nginx 1.22.1;
 -- 2026-11-22.
 return {
-    call = 1.921,
-    flight32 = 1.912,
-    client = 2.094,
-    parse = 1.425,
+    call = 1.871,
+    flight32 = 1.883,
+    client = 2.018,
+    parse = 1.350,
 }
