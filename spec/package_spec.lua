@@ -142,3 +142,28 @@ describe("the built module", function()
         assert.not_matches("liblua", libraries)
     end)
 end)
+
+
+describe("SECURITY.md", function()
+    local function text_of(path)
+        local file = assert(io.open(path))
+        local text = file:read("*a")
+        file:close()
+        return text
+    end
+
+    it("names in each line specs that are there, and rows that they try", function()
+        local count = 0
+        for line in text_of("SECURITY.md"):gmatch("[^\n]+") do
+            local specs = ""
+            for path in line:gmatch("%]%((spec/[%w_]+%.lua)%)") do
+                specs = specs .. text_of(path)
+                count = count + 1
+            end
+            for row in line:gmatch("%f[%w]%u%d+%f[%W]") do
+                assert(specs:find("%f[%w]" .. row .. "%f[%W]"), row .. " is not tried: " .. line)
+            end
+        end
+        assert(count > 10, "it names no specs")
+    end)
+end)
