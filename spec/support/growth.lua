@@ -57,13 +57,13 @@ end
 
 
 --- Measures the function that `program` returns, Lua text in which `emr` is there.
-function M.of(program, warm, times)
+function M.of(program, warm, times, limit)
     local result = child.lua(([[
         local f = (function()
             %s
         end)()
         print(require("spec.support.growth").measure(f, %d, %d))
-    ]]):format(program, warm, times), { limit = 180 })
+    ]]):format(program, warm, times), { limit = limit or 180 })
     local heap, process, open = result.out:match("^(%S+)%s+(%S+)%s+(%S+)\n$")
     assert(heap and result.err == "", result.out .. result.err)
     return tonumber(heap), tonumber(process), tonumber(open)
