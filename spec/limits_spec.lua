@@ -146,10 +146,10 @@ describe("a limit", function()
         end)
 
         -- libcurl up to 7.88 turns to the second address, but does not ask for its socket to be
-        -- watched (the curl command fails alike): what is left is that the call ends by its limit.
+        -- watched (the curl command fails alike): unless something else makes it look there, what
+        -- is left is that the call ends by its limit.
         it("C3: when the first address is a black hole, the next is used in time", function()
-            local expected = libcurl_is_newer_than_7_88() and "Running\n" or "timeout\n"
-            child.printed(expected, child.lua([[
+            local result = child.lua([[
                 local socket = require "socket"
                 local hole = assert(socket.bind("127.0.0.2", HTTP:match("%d+$"), 0))
                 local fillers = {}
@@ -165,7 +165,9 @@ describe("a limit", function()
                 end)
                 call.took(0, 0.4, seconds)
                 print(response and response.sessionCluster.state or err.kind)
-            ]], { preload = true }))
+            ]], { preload = true })
+            local may_fail = not libcurl_is_newer_than_7_88() and result.out == "timeout\n"
+            child.printed(may_fail and "timeout\n" or "Running\n", result)
         end)
 
         it("C2: a resolver that never answers holds up neither script nor event loop", function()
