@@ -64,6 +64,18 @@ describe("TLS", function()
         end
     end)
 
+    it("D4: a short RSA key is refused where the system's settings would take it", function()
+        local file = emu.dir .. "/weak.cnf"
+        local handle = assert(io.open(file, "w"))
+        handle:write("openssl_conf = o\n[o]\nssl_conf = s\n[s]\nsystem_default = d\n[d]\n",
+            "CipherString = DEFAULT@SECLEVEL=0\n")
+        handle:close()
+        child.printed("tls\tverify\n", child.lua(([[
+            local response, _, err = call.get(%q)
+            print(not response and err.kind, not response and err.code)
+        ]]):format(emu.raw "rsa_1024"), { env = { OPENSSL_CONF = file } }))
+    end)
+
     describe("with the right host", function()
         accepts("D3: a wildcard for one label", "wildcard", nil, "a.emulator.localhost")
         accepts("D3: a name in upper case in the certificate", "upper_case")

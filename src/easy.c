@@ -20,6 +20,7 @@
 #define HEAD_MAX 65536
 #define LINE_MAX_ 16384
 #define LINES_MAX 256
+#define SECURITY_LEVEL 2  /* OpenSSL's; below it RSA keys of 1024 bits will do */
 
 #define set(option, value) \
   (curl_easy_setopt(t->easy, option, value) == CURLE_OK)
@@ -165,6 +166,8 @@ static CURLcode ontls (CURL *easy, void *context, void *ud) {
   SSL_CTX *ctx = (SSL_CTX *)context;
   (void)easy;
   SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
+  if (SSL_CTX_get_security_level(ctx) < SECURITY_LEVEL)
+    SSL_CTX_set_security_level(ctx, SECURITY_LEVEL);
   SSL_CTX_set_keylog_callback(ctx, NULL);  /* libcurl obeys SSLKEYLOGFILE */
   SSL_CTX_set_cert_cb(ctx, oncertificate, ud);
   return CURLE_OK;
