@@ -45,7 +45,8 @@ local SCRIPT = [[
 
     function again()
         for name, value in pairs(package.loaded) do
-            if type(value) == "userdata" then  -- 5.1 marks so what failed to load
+            -- 5.1 marks so what failed to load; LuaJIT's mark passes for a number
+            if type(value) == "userdata" or type(value) == "number" then
                 package.loaded[name] = nil
             end
         end
