@@ -19,6 +19,7 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <link.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -172,10 +173,11 @@ void *calloc (size_t n, size_t size) {
 }
 
 
+/* A block that shrinks is never refused: Lua counts on that. */
 void *realloc (void *old, size_t n) {
   void *p;
   REAL(realloc);
-  if (n > 0 && starve_malloc && isrefused(CALLER))
+  if (starve_malloc && n > (old == NULL ? 0 : malloc_usable_size(old)) && isrefused(CALLER))
     return NULL;
   p = next(old, n);
   if (old != NULL && (p != NULL || n == 0))
@@ -192,8 +194,7 @@ void free (void *p) {
 }
 
 
-/* In front of the allocator that the Lua state has. A block that shrinks is
-** never refused: Lua counts on that. */
+/* In front of the allocator that the Lua state has. */
 typedef struct Allocator {
   lua_Alloc f;
   void *ud;
