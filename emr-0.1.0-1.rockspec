@@ -41,6 +41,7 @@ build = {
                 "src/host.c",
                 "src/http.c",
                 "src/json.c",
+                "src/libraries.c",
                 "src/operation.c",
                 "src/options.c",
                 "src/outcome.c",

@@ -1,15 +1,12 @@
-#define _GNU_SOURCE  /* dladdr */
-
 #include "engine.h"
 
-#include <dlfcn.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <openssl/err.h>
 
+#include "libraries.h"
 #include "poller.h"
 #include "system.h"
 
@@ -45,33 +42,6 @@ struct emr_Engine {
   long maxconnects;
   emr_Sockets sockets;
 };
-
-
-/* {==================================================================
-** Process-wide
-** =================================================================== */
-
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-
-/* A resolver thread that is still waiting when its Lua state closes must find
-** libcurl where it was. A module that stays mapped keeps its libraries. */
-static void staymapped (void) {
-  Dl_info self;
-  if (dladdr((const void *)&once, &self) != 0 && self.dli_fname != NULL) {
-    void *handle = dlopen(self.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
-    if (handle != NULL)
-      dlclose(handle);
-  }
-}
-
-
-static void startlibraries (void) {
-  curl_global_init(CURL_GLOBAL_DEFAULT);  /* never undone: the host may go on */
-  staymapped();
-}
-
-/* }================================================================== */
 
 
 /* An empty queue is the usual case, and clearing it costs its whole ring. */
@@ -198,7 +168,7 @@ static int openshare (emr_Engine *e) {
 
 emr_Engine *emr_engine_new (emr_Signer *signer) {
   emr_Engine *e;
-  pthread_once(&once, startlibraries);
+  emr_libraries_start();
   e = (emr_Engine *)calloc(1, sizeof(*e));
   if (e == NULL)
     return NULL;
