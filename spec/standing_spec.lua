@@ -10,7 +10,7 @@ local MISDEEDS = {
     { [[held = io.open "/dev/null"]], "other descriptors: 1 more" },
     { [[local pipe = io.popen "true"
         held = { pipe, io.popen "true" }]], "pipes: 2 more" },
-    { [[held = ("x"):rep(8000000)]], "the Lua heap: " },
+    { [[held = ("x"):rep(8000000)]], "heap: " },
     { [[os.setlocale "C.UTF-8"]], "locale is not as before" },
     { [[require("spec.support.child").load("process").storm(1000)]], "signals is not as before" },
     { [[local context = require "ssl.context"
