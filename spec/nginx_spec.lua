@@ -325,6 +325,32 @@ nginx.describe("inside nginx", function()
         nginx.check(server)
     end)
 
+    -- What a call leaves in OpenSSL's error queue, nginx tells of at its own next handshake.
+    it("M7: after calls that fail in many ways, the error log has nothing to tell", function()
+        local urls = {}
+        for i, scenario in ipairs {
+            "expired", "wrong_host", "self_signed", "tls11_only", "handshake_garbage",
+            "handshake_alert", "handshake_rst", "client_certificate", "silence",
+        } do
+            urls[i] = ("%q"):format(emu.raw(scenario))
+        end
+        start { server = ([[location /calls { content_by_lua_block {
+            local words = {}
+            for i, url in ipairs { %s } do
+                words[i] = t.ask(nil, t.new { endpoint = url, ca_file = %q, deadline = 0.5 })
+                local tcp = ngx.socket.tcp()
+                tcp:connect("127.0.0.1", %s)
+                assert(tcp:sslhandshake(nil, nil, false))
+                tcp:close()
+            end
+            ngx.print(t.tally(words))
+        } }]]):format(table.concat(urls, ", "), emu.ca_file, emu.https:match "%d+$") }
+        assert.equal("1 network/reset, 1 timeout/deadline, 1 tls/client_cert, 3 tls/handshake, "
+            .. "3 tls/verify", (server:get("/calls")))
+        assert.is_nil(server:log():find(emu.access_key_secret, 1, true))
+        nginx.check(server)
+    end)
+
     it("M1: with 100 calls in flight the event loop stays free", function()
         start { server = [[location /fire { content_by_lua_block {
             ngx.timer.at(0, function()
