@@ -31,6 +31,16 @@ describe("the fault catalogue", function()
         assert.equal(113, #rows.list)
     end)
 
+    it("has a spec for every row", function()
+        local found, missing = named(), {}
+        for _, id in ipairs(rows.list) do
+            if not found[id] then
+                missing[#missing + 1] = ("%s, %s"):format(id, rows.title[id])
+            end
+        end
+        assert.same({}, missing)
+    end)
+
     it("has no spec for a row that is not there", function()
         for id, name in pairs(named()) do
             assert(rows.title[id], name .. ": " .. id)
