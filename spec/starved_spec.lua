@@ -78,13 +78,15 @@ local OWN = {
     { "libcrypto", "^leaked +libcrypto: %d+ blocks$" },
     -- nor does libcurl: a URL's query that it cannot copy is left out, and the signature refused
     { "libcurl", "^network/" }, { "libcurl", "^tls/" }, { "libc.so", "^network/" },
+    { "libc.so", "^tls/" },
     { "", "^protocol/too_large.*: Out of memory" },
     { "libcurl", "^service/SignatureDoesNotMatch" },
-    -- libcurl 7.88 frees the name of a TLS session twice when there was no memory to keep it (the
-    -- first refusal is that of strdup; valgrind shows Curl_ssl_addsessionid)
-    { "^libc%.so", "^crashed" },
-    -- Lua takes a file that fopen has no memory for as one that is not there
+    -- libcurl 7.88 frees the name of a TLS session twice when strdup, which is in the C library,
+    -- had no memory for its settings (valgrind shows Curl_ssl_addsessionid)
+    { "libc%.so", "^crashed" },
+    -- Lua takes a file that fopen has no memory for as one that is not there, or cannot be read
     { "libc.so", "^raised: .*module '.*' not found" },
+    { "libc.so", "^raised: error loading module" },
     -- LuaJIT raises by way of libgcc, which cannot without memory
     { "libgcc", "^crashed" },
 }
