@@ -240,7 +240,8 @@ for name, new_loop in pairs(loops) do
             assert.truthy(message:find(name, 1, true))
             assert.same({}, emu:requests())
             local adapter = require("emr.await." .. name)
-            for _, refused in ipairs { adapter.sleep, adapter.spawn(coroutine.yield) } do
+            local join = adapter.spawn(function() coroutine.yield() end)
+            for _, refused in ipairs { adapter.sleep, join } do
                 result, _, err = refused(0.01)
                 assert.same({ nil, "unsupported", "phase" }, { result, err.kind, err.code })
             end
