@@ -160,7 +160,7 @@ $(COVERAGE)/%/hook.o: spec/coverage/hook.c
 TSAN = -g -O1 -fsanitize=thread
 tsan: SPEC = spec/threads_spec.lua
 tsan: ## two Lua states on two threads, and 1 000 fresh ones, with clang's sanitizer for data races
-	@tools/install-packages build demo test asan
+	@tools/install-packages build demo test tsan
 	@$(MAKE) --no-print-directory all
 	@$(MAKE) --no-print-directory BUILD=build/tsan-$(LUA) CC=clang CFLAGS='$(TSAN)' LDFLAGS='$(TSAN)' all
 	@export HOST_BUILD=build/tsan-$(LUA) HOST_CC='clang $(TSAN)' EMR_THREAD_CALLS=1000 \

@@ -341,6 +341,7 @@ char emr_json_member (emr_Str text, emr_Str name) {
   emr_Json j;
   char found = 0;
   memset(&s, 0, sizeof(s));
+  memset(&j, 0, sizeof(j));
   s.p = s.start = text.s;
   s.end = text.s + text.n;
   s.j = &j;
