@@ -46,13 +46,4 @@ describe("the fault catalogue", function()
             assert(rows.title[id], name .. ": " .. id)
         end
     end)
-
-    it("is departed from in five rows at most, for a reason", function()
-        local count = 0
-        for id, reason in pairs(rows.departures) do
-            assert(rows.title[id] and #reason > 20, id)
-            count = count + 1
-        end
-        assert(count <= 5, count .. " departures")
-    end)
 end)

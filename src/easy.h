@@ -66,6 +66,7 @@ typedef struct emr_Transfer {
   int asked;  /* the server asked for a client certificate */
   int spoiled;  /* `easy` is in a state nobody knows: not for the pool */
   int usesproxy;
+  int hasturned;  /* to another address: libcurl has to be called for that */
   int lingers;  /* its libcurl needs ondebug */
   int inhead;  /* between a status line and the blank line after it */
   int doubtsca;  /* what `easy` was told last */

@@ -34,6 +34,8 @@ struct emr_Engine {
   double fence;  /* no transfer is overdue before this; < 0: none runs */
   int ended;  /* a transfer has ended since the last step */
   int starved;  /* libcurl had too little memory for a step */
+  int turns;  /* libcurl has to be called when it turns to another address */
+  int hasturned;  /* a transfer has */
   int doubtsca;  /* a handshake has failed, and none was completed since */
   List running, finished;
   emr_Transfer *pool;
@@ -85,10 +87,23 @@ static void unlink_ (List *l, emr_Transfer *t) {
 ** Sockets and the timer, as libcurl asks for them
 ** =================================================================== */
 
+/* NULL for the handle with which libcurl closes connections. */
+static emr_Transfer *transferof (CURL *easy) {
+  char *t = NULL;
+  curl_easy_getinfo(easy, CURLINFO_PRIVATE, &t);
+  return (emr_Transfer *)(void *)t;
+}
+
+
+static void noteturn (emr_Engine *e, emr_Transfer *t) {
+  if (t != NULL)
+    e->hasturned = t->hasturned = 1;
+}
+
+
 static int onsocket (CURL *easy, curl_socket_t fd, int what, void *ud, void *p) {
   emr_Engine *e = (emr_Engine *)ud;
-  int events = 0;
-  (void)easy;
+  int before, events = 0;
   (void)p;
   if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
     events |= EMR_READABLE;
@@ -96,7 +111,9 @@ static int onsocket (CURL *easy, curl_socket_t fd, int what, void *ud, void *p) 
     events |= EMR_WRITABLE;
   /* A socket that cannot be watched ends by its timeout. To say so to libcurl
   ** would end every transfer. */
-  emr_sockets_watch(&e->sockets, fd, events);
+  before = emr_sockets_watch(&e->sockets, fd, events);
+  if (what == CURL_POLL_REMOVE && before == EMR_WRITABLE && e->turns)
+    noteturn(e, transferof(easy));
   return 0;
 }
 
@@ -175,6 +192,7 @@ emr_Engine *emr_engine_new (emr_Signer *signer) {
   e->refs = 1;
   e->pid = getpid();
   e->due = e->fence = -1;
+  e->turns = curl_version_info(CURLVERSION_NOW)->version_num < 0x080400;
   e->signer = signer;
   e->poller = e->sockets.poller = emr_poller_new();
   openmulti(e);
@@ -285,7 +303,7 @@ static void clearreply (emr_Transfer *t) {
   t->detail[0] = '\0';
   t->status = 0;
   t->nlines = 0;
-  t->sends = t->died = t->unsent = t->asked = t->reused = 0;
+  t->sends = t->died = t->unsent = t->asked = t->reused = t->hasturned = 0;
 }
 
 
@@ -323,11 +341,29 @@ static void widen (emr_Engine *e) {
 }
 
 
+/* libcurl before 8.4 leaves an address that does not answer without asking to be
+** called for the next one (curl's commit 01d8473b25, "connect: expire the timeout
+** when trying next"). A transfer that goes on after a pause is called at once. */
+static void turnon (emr_Engine *e) {
+  emr_Transfer *t;
+  e->hasturned = 0;
+  for (t = e->running.first; t != NULL; t = t->next) {
+    if (t->hasturned) {
+      t->hasturned = 0;
+      curl_easy_pause(t->easy, CURLPAUSE_ALL);
+      curl_easy_pause(t->easy, CURLPAUSE_CONT);
+    }
+  }
+}
+
+
 /* Lets libcurl act on a socket, or on its timer. */
 static void act (emr_Engine *e, curl_socket_t fd, int mask) {
   int running;
   if (e->multi != NULL && curl_multi_socket_action(e->multi, fd, mask, &running) == CURLM_OUT_OF_MEMORY)
     e->starved = 1;
+  if (e->hasturned)
+    turnon(e);
 }
 
 
@@ -466,12 +502,8 @@ static void collect (emr_Engine *e) {
   CURLMsg *m;
   int left;
   while ((m = curl_multi_info_read(e->multi, &left)) != NULL) {
-    char *t = NULL;
-    CURLcode rc = m->data.result;
-    if (m->msg != CURLMSG_DONE)
-      continue;
-    curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &t);
-    done((emr_Transfer *)(void *)t, rc);
+    if (m->msg == CURLMSG_DONE)
+      done(transferof(m->easy_handle), m->data.result);
   }
   if (e->starved)
     endstarved(e);

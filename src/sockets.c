@@ -72,18 +72,20 @@ int emr_sockets_close (void *ud, curl_socket_t fd) {
 }
 
 
-/* A kept connection, which is wanted for reading now and then, stays in the
-** poller meanwhile. Of other sockets libcurl may close one without telling. */
-void emr_sockets_watch (emr_Sockets *s, curl_socket_t fd, int events) {
-  emr_Socket *e = (size_t)fd < s->n ? &s->list[fd] : NULL;
+/* A socket that is wanted no more stays in the poller until it is closed, or ready
+** once more: a kept connection will be wanted again, and of one that libcurl has
+** closed without telling, the number may stand for somebody else's by now. */
+int emr_sockets_watch (emr_Sockets *s, curl_socket_t fd, int events) {
+  emr_Socket *e = (size_t)fd < s->n && s->list[fd].isopen ? &s->list[fd] : NULL;
+  int before = e != NULL ? e->watched : 0;
   if (e != NULL) {
-    int stays = e->iskept && e->watched == EMR_READABLE;
-    e->isresting = stays && events == 0;
-    if (e->isresting || (stays && events == EMR_READABLE))
-      return;
+    e->isresting = events == 0;
+    if (e->isresting || (e->iskept && events == before))
+      return before;
     e->watched = events;
   }
   emr_poller_set(s->poller, fd, events);
+  return before;
 }
 
 

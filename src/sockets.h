@@ -36,8 +36,9 @@ typedef struct emr_Sockets {
 curl_socket_t emr_sockets_open (void *ud, curlsocktype purpose, struct curl_sockaddr *a);
 int emr_sockets_close (void *ud, curl_socket_t fd);
 
-/* Has the poller look for `events` on any socket of libcurl's; 0: for none. */
-void emr_sockets_watch (emr_Sockets *s, curl_socket_t fd, int events);
+/* Has the poller look for `events` on any socket of libcurl's; 0: for none. Returns
+** what it looked for before. */
+int emr_sockets_watch (emr_Sockets *s, curl_socket_t fd, int events);
 
 /* Whether nobody wants to know that the socket is ready. It is watched no more
 ** then. */

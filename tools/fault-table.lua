@@ -34,12 +34,11 @@ end
 
 -- What the table says of a group; what is to be said of single rows goes into `remarks`.
 local function describe(group, skipped, remarks)
-    local count = { missing = 0, skipped = 0, departed = 0 }
+    local count = { missing = 0, skipped = 0 }
     for i, title in ipairs(group) do
         local id = group.letter .. i
         for what, why in pairs {
             missing = skipped[id] == nil and "no spec", skipped = skipped[id] or false,
-            departed = rows.departures[id],
         } do
             if why then
                 count[what] = count[what] + 1
@@ -48,14 +47,13 @@ local function describe(group, skipped, remarks)
         end
     end
     local tried = #group - count.missing
-    return line(group.letter, group.name, #group, tried, tried - count.skipped, count.skipped,
-        count.departed)
+    return line(group.letter, group.name, #group, tried, tried - count.skipped, count.skipped)
 end
 
 local function table_of(skipped)
-    local remarks = { missing = {}, skipped = {}, departed = {} }
-    local text = line("", "what may go wrong", "rows", "tried", "passed", "skipped in part",
-        "not as wished") .. line("---", "---", "---:", "---:", "---:", "---:", "---:")
+    local remarks = { missing = {}, skipped = {} }
+    local text = line("", "what may go wrong", "rows", "tried", "passed", "skipped in part")
+        .. line("---", "---", "---:", "---:", "---:", "---:")
     for _, group in ipairs(rows.groups) do
         text = text .. describe(group, skipped, remarks)
     end
@@ -63,7 +61,6 @@ local function table_of(skipped)
     for _, part in ipairs {
         { "Not tried in this run:", remarks.missing },
         { "Skipped in part on the machine that wrote this:", remarks.skipped },
-        { "Not as one would wish, and what is so instead:", remarks.departed },
     } do
         if #part[2] > 0 then
             text = text .. "\n" .. part[1] .. "\n\n" .. table.concat(part[2])

@@ -24,7 +24,7 @@ local M = {}
 
 local everything = {
     {
-        title = "https, one call after the other", inflight = 1, n = 500,
+        title = "https, one call after the other", inflight = 1, n = 1000,
         base = "floor", judge = "decode",
         { "floor", "C floor", "@floor floor @n @j" },
         { "sign", "C with signing", "@floor sign @n @j" },
@@ -41,7 +41,7 @@ local everything = {
             verified = true, counted = false },
     },
     {
-        title = "https, 32 in flight", inflight = 32, n = 1600,
+        title = "https, 32 in flight", inflight = 32, n = 3200,
         base = "floor32", judge = "decode32",
         { "floor32", "C floor", "@floor floor @n @j" },
         { "sign32", "C with signing", "@floor sign @n @j" },

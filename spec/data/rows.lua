@@ -1,14 +1,7 @@
 -- The fault catalogue: what may go wrong, a row each. A spec that tries a row has it in its name,
--- "E6: ...". A1 is the first title of the group A. `departures` says of a row where it is not as
--- one might wish, and what is so instead; five at most.
+-- "E6: ...". A1 is the first title of the group A.
 
 return {
-    departures = {
-        C3 = "where packets to the first of several IPv4 addresses vanish, libcurl up to 7.88 goes "
-            .. "to the next without watching its socket: the call ends by connect_timeout, and a "
-            .. "retry is no better off. An address that refuses, and IPv6 that is broken before "
-            .. "IPv4, are passed over there too.",
-    },
     {
         letter = "A", name = "arguments",
         "wrong types",

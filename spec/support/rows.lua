@@ -2,7 +2,7 @@
 
 local data = require "spec.data.rows"
 
-local M = { list = {}, title = {}, groups = data, departures = data.departures }
+local M = { list = {}, title = {}, groups = data }
 
 for _, group in ipairs(data) do
     for i, title in ipairs(group) do
