@@ -83,12 +83,12 @@ local OWN = {
     { "libcurl", "^service/SignatureDoesNotMatch" },
     -- libcurl 7.88 frees the name of a TLS session twice when strdup, which is in the C library,
     -- had no memory for its settings (valgrind shows Curl_ssl_addsessionid)
-    { "libc%.so", "^crashed" },
+    { "libc%.so", "^crashed in libcurl" },
     -- Lua takes a file that fopen has no memory for as one that is not there, or cannot be read
     { "libc.so", "^raised: .*module '.*' not found" },
     { "libc.so", "^raised: error loading module" },
     -- LuaJIT raises by way of libgcc, which cannot without memory
-    { "libgcc", "^crashed" },
+    { "libgcc", "^crashed in libgcc" },
     -- and opens a file before it makes the name of the chunk: it is not closed when that raises
     { "libluajit", "^leaked +others: 1 blocks 1 descriptors$" },
 }

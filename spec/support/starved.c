@@ -2,8 +2,8 @@
 ** A host whose memory runs out: `starved lua|malloc COUNT SCRIPT`. It counts the allocations of one good
 ** run of the script, from there to the end of the Lua state, and then runs it once for each of
 ** COUNT of them, spread evenly (0: for each), and again: in one run only that allocation is refused, in
-** the other all from then on. The script says by `arm()` where counting begins. Each run is a child of its own, so that one that crashes is a line of the
-** report. `lua` refuses in the allocator of the Lua state, `malloc` in the C library's.
+** the other all from then on. The script says by `arm()` where counting begins. Each run is a child of its
+** own, so that one that crashes is a line of the report, with the library in which it was. `lua` refuses in the allocator of the Lua state, `malloc` in the C library's.
 **
 ** In "malloc", the places that matter most come on top: each allocation of our own library, of libcurl
 ** and of lua-cjson.
@@ -18,6 +18,7 @@
 
 #include <dirent.h>
 #include <dlfcn.h>
+#include <execinfo.h>
 #include <link.h>
 #include <malloc.h>
 #include <signal.h>
@@ -37,9 +38,11 @@
 
 #define BLOCKS_MAX 262144
 #define ALLOCATIONS_MAX 65536
-#define FREED ((void *)1)
+#define FREED (-1)  /* owner of a block that was */
+#define POISON 0xDD
 #define LIBRARIES 4
 #define OTHERS 3
+#define FRAMES 64
 
 /* Whose blocks are counted apart, and where they are mapped. */
 static struct { const char *name; uintptr_t from, to; } libraries[OTHERS] = {
@@ -125,19 +128,12 @@ static int placeof (void *caller) {
 #define CALLER __builtin_return_address(0)
 
 
-/* The slot of a block, or the first one in which it could be. */
+/* The slot of a block, or the one in which it is to be. */
 static Block *slot (const void *p) {
   size_t i = (size_t)((uintptr_t)p >> 4) * 2654435761u;
-  Block *b, *vacant = NULL;
-  for (;; i++) {
-    b = &blocks[i % BLOCKS_MAX];
-    if (b->p == p)
-      return b;
-    if (vacant == NULL && b->p == FREED)
-      vacant = b;
-    if (b->p == NULL)
-      return vacant != NULL ? vacant : b;
-  }
+  while (blocks[i % BLOCKS_MAX].p != p && blocks[i % BLOCKS_MAX].p != NULL)
+    i++;
+  return &blocks[i % BLOCKS_MAX];
 }
 
 
@@ -152,12 +148,20 @@ static void *note (void *p, void *caller) {
 }
 
 
-static void forget (void *p) {
+/* Whether the block is ours. It is not given back to the C library: used afterwards
+** it is poison, and who frees it twice is known. */
+static int retire (void *p, void *caller) {
   Block *b = slot(p);
-  if (b->p != p)
-    return;  /* not ours: aligned, or older than we */
+  if (p == NULL || b->p != p)
+    return 0;  /* aligned, or older than we */
+  if (b->owner == FREED) {
+    snprintf(report->outcome, sizeof(report->outcome), "crashed in %s: freed twice", nameof(caller));
+    _exit(0);
+  }
   live[b->owner]--;
-  b->p = FREED;
+  b->owner = FREED;
+  memset(p, POISON, malloc_usable_size(p));
+  return 1;
 }
 
 
@@ -175,22 +179,23 @@ void *calloc (size_t n, size_t size) {
 
 /* A block that shrinks is never refused: Lua counts on that. */
 void *realloc (void *old, size_t n) {
+  size_t before = old == NULL ? 0 : malloc_usable_size(old);
   void *p;
-  REAL(realloc);
-  if (starve_malloc && n > (old == NULL ? 0 : malloc_usable_size(old)) && isrefused(CALLER))
+  REAL(malloc);
+  if (starve_malloc && n > before && isrefused(CALLER))
     return NULL;
-  p = next(old, n);
-  if (old != NULL && (p != NULL || n == 0))
-    forget(old);
-  return note(p, CALLER);
+  p = note(next(n), CALLER);
+  if (old != NULL && p != NULL)
+    memcpy(p, old, n < before ? n : before);
+  retire(old, CALLER);
+  return p;
 }
 
 
 void free (void *p) {
   REAL(free);
-  if (p != NULL)
-    forget(p);
-  next(p);
+  if (!retire(p, CALLER))
+    next(p);
 }
 
 
@@ -340,6 +345,43 @@ static void checkedrun (const char *script) {
 
 
 /* {==================================================================
+** Crashes
+** =================================================================== */
+
+/* The library in which it was: that of the innermost frame which is neither the C
+** library's nor ours, whose allocators stand between. */
+static void oncrash (int sig) {
+  void *frames[FRAMES];
+  const char *name = "?";
+  char words[128];
+  int i, n;
+  signal(sig, SIG_DFL);
+  armed = 0;
+  n = backtrace(frames, FRAMES);
+  for (i = 0; i < n; i++) {
+    name = nameof(frames[i]);
+    if (strncmp(name, "libc.so", 7) != 0 && strncmp(name, "starved", 7) != 0)
+      break;
+  }
+  snprintf(words, sizeof(words), "in %s: %s", name, strsignal(sig));
+  say("crashed", words);
+  raise(sig);
+}
+
+
+static void catchcrashes (void) {
+  void *frame;
+  backtrace(&frame, 1);  /* loads the library that unwinds */
+  signal(SIGSEGV, oncrash);
+  signal(SIGBUS, oncrash);
+  signal(SIGFPE, oncrash);
+  signal(SIGABRT, oncrash);
+}
+
+/* }================================================================== */
+
+
+/* {==================================================================
 ** All runs
 ** =================================================================== */
 
@@ -374,9 +416,9 @@ static void try (const char *script, long n, int once) {
     printed[strcspn(printed, "\n")] = '\0';
   close(output[0]);
   waitpid(pid, &status, 0);
-  if (WIFSIGNALED(status))
+  if (WIFSIGNALED(status) && strncmp(report->outcome, "crashed", 7) != 0)
     say("crashed", strsignal(WTERMSIG(status)));
-  else if (status != 0)
+  else if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
     say(strstr(report->places, "cjson") != NULL ? "cjson-died" : "exited", "");
   tell(n, printed);
 }
@@ -390,6 +432,7 @@ int main (int argc, char **argv) {
   count = atol(argv[2]);
   report = (Report *)mmap(NULL, sizeof(*report), PROT_READ | PROT_WRITE,
                           MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  catchcrashes();
   for (n = 0; n < 3; n++) {  /* what libraries allocate once */
     allocations = 0;
     run(argv[3]);
