@@ -127,7 +127,7 @@ static size_t find (emr_Sockets *s, int port) {
       e->port = localport((curl_socket_t)fd);
     if (e->port == port && isours(s, fd)) {
       e->iskept = 1;
-      s->byport[port % EMR_SOCKETS_PORTS] = (int)fd;
+      s->byport[port] = (int)fd;
       break;
     }
   }
@@ -136,7 +136,7 @@ static size_t find (emr_Sockets *s, int port) {
 
 
 int emr_sockets_isreadable (emr_Sockets *s, int port) {
-  size_t fd = (size_t)s->byport[port % EMR_SOCKETS_PORTS];
+  size_t fd = (size_t)s->byport[port];
   if (fd >= s->n || !s->list[fd].iskept || s->list[fd].port != port)
     fd = find(s, port);
   return fd < s->n && isreadable((curl_socket_t)fd);

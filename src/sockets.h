@@ -12,7 +12,7 @@
 
 #pragma GCC visibility push(hidden)
 
-#define EMR_SOCKETS_PORTS 1024
+#define EMR_SOCKETS_PORTS 65536  /* memory that is touched only where a port is used */
 
 typedef struct emr_Socket {
   int isopen;
