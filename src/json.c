@@ -58,9 +58,9 @@ static int wrong (Scan *s, const char *what) {
 
 
 static void skipblanks (Scan *s) {
-  const char *p = s->p, *end = s->end;
-  while (p < end && (unsigned char)*p <= ' ' &&
-         (*p == ' ' || *p == '\n' || *p == '\r' || *p == '\t'))
+  static const char isblank_[256] = {[' '] = 1, ['\n'] = 1, ['\r'] = 1, ['\t'] = 1};
+  const char *p = s->p;
+  while (p < s->end && isblank_[(unsigned char)*p])
     p++;
   s->p = p;
 }
