@@ -1,6 +1,8 @@
 -- What is packaged: one version everywhere, a changelog in its form, every file in the rockspec, a
 -- module that exports one symbol and links what it needs.
 
+local checker = require "spec.support.checker"
+
 local function read(path)
     local file = assert(io.open(path))
     local text = file:read("*a")
@@ -125,6 +127,10 @@ end)
 
 describe("the built module", function()
     it("exports luaopen_emr and nothing else", function()
+        if checker.coverage then
+            pending "has what counts lines, too"
+            return
+        end
         local symbols = {}
         for _, line in ipairs(lines_of("nm -D --defined-only " .. module_file())) do
             local symbol = line:match("%S+$")

@@ -51,13 +51,6 @@ static inline void emr_setfuncs (lua_State *L, const luaL_Reg *l) {
 #define emr_gettable(L, i) lua_getfenv(L, i)
 #define emr_settable(L, i) ((void)lua_setfenv(L, i))
 
-/* 5.1 has no way to ask for the main thread later. */
-static inline lua_State *emr_mainthread (lua_State *L) {
-  int ismain = lua_pushthread(L);
-  lua_pop(L, 1);
-  return ismain ? L : NULL;
-}
-
 #else
 
 #define emr_rawlen lua_rawlen
@@ -68,15 +61,21 @@ static inline lua_State *emr_mainthread (lua_State *L) {
 #define emr_gettable(L, i) ((void)lua_getuservalue(L, i))
 #define emr_settable(L, i) ((void)lua_setuservalue(L, i))
 
+#endif
+
+/* NULL where nobody can tell: 5.1 only knows whether it is this one. */
 static inline lua_State *emr_mainthread (lua_State *L) {
+#if LUA_VERSION_NUM == 501
+  lua_State *main = lua_pushthread(L) ? L : NULL;
+#else
   lua_State *main;
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
   main = lua_tothread(L, -1);
+#endif
   lua_pop(L, 1);
   return main;
 }
 
-#endif
 
 #if LUA_VERSION_NUM >= 503
 
