@@ -253,7 +253,7 @@ describe("advice below HTTP", function()
             return
         end
         contains(result.out, "ca-certificates.crt")
-        contains(result.out, "install the system's (package ca-certificates), or set")
+        contains(result.out, "install the system's (package ca-certificates)")
     end)
 
     it("for a CA that is not known names the option", function()

@@ -99,6 +99,7 @@ describe("read_file", function()
             call.failed("credentials", "unreadable", emr.read_file(path))
             local err = call.failed("tls", "ca", call.get(HTTPS, { ca_file = path }))
             assert(err.message:find(path, 1, true))
+            assert(err.message:find("the user of this process may read", 1, true))
             print "ok"
         ]], { leaks = true }))  -- the sanitizer cannot look for them without rights
     end)

@@ -37,8 +37,8 @@ static const Words words[] = {
                     "options.ca_file"},
   {"tls", "handshake", "the TLS handshake failed; is options.endpoint a server that speaks TLS "
                        "1.2 or newer?"},
-  {"tls", "ca", "the CA file cannot be used; install the system's (package ca-certificates), or "
-                "set options.ca_file to another"},
+  {"tls", "ca", "the CA file cannot be used; set options.ca_file to a PEM file that the user of "
+                "this process may read, or install the system's (package ca-certificates)"},
   {"tls", "client_cert", "the server wants a client certificate, or this one cannot be used; "
                          "options.client_cert and client_key set it"},
   {"protocol", "http", "what came is not a proper HTTP reply; check options.endpoint"},
