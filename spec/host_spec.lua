@@ -91,6 +91,10 @@ describe("read_file", function()
     end)
 
     it("B7, J3: what must not be read is unreadable, also as a CA file", function()
+        if checker.coverage then
+            pending "without rights no counts are written, which is then told"
+            return
+        end
         child.printed("ok\n", child.lua([[
             local path = call.cloud().dir .. "/secret"
             assert(io.open(path, "w")):close()

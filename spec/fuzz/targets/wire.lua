@@ -7,6 +7,7 @@ local call = require "spec.support.call"
 local peer = require "spec.support.peer"
 local rules = require "spec.fuzz.rules"
 
+local SECRET = "CANARYSECRET"
 local GET = emr.operations.GetSessionCluster
 local IDS = { workspaceId = "w-1", sessionClusterId = "s-1" }
 
@@ -25,10 +26,13 @@ return function(input)
     local response, why, trouble = answer(emr.start({ url = server.url }), input)
     local result, message, err = answer(emr.start(GET, IDS, {
         endpoint = server.url, region = "cn-hangzhou",
-        access_key_id = "id", access_key_secret = "CANARYSECRET",
+        access_key_id = "id", access_key_secret = SECRET,
     }), input)
     rules.result(response, why, trouble)
     rules.result(result, message, err)
+    if input:find(SECRET, 1, true) then
+        return  -- only `call` knows it, and hides it
+    end
     if response then
         local parsed, _, why_not = emr.parse(GET, response)
         rules.assert_same(parsed, result, "parse and call differ")
