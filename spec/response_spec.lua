@@ -265,8 +265,12 @@ describe("a reply that should have been good", function()
         for _, name in ipairs { "gzip", "br", "deflate", "x-unknown", "GZIP" } do
             fails("protocol", "encoding", "\31\139\8\0CANARY", 200, { ["Content-Encoding"] = name })
             fails("protocol", "encoding", SAMPLE, 200, { ["content-encoding"] = name })
+            fails("protocol", "encoding", SAMPLE, 200,
+                { ["content-encoding"] = "identity, " .. name })
         end
-        assert.same(DOCUMENTED, parse(SAMPLE, 200, { ["content-encoding"] = "identity" }))
+        for _, name in ipairs { "", "identity", "Identity, identity", ", ", ",identity ," } do
+            assert.same(DOCUMENTED, parse(SAMPLE, 200, { ["content-encoding"] = name }))
+        end
     end)
 
     it("names the request id of the header", function()

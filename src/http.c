@@ -306,10 +306,30 @@ int emr_head_find (const emr_Buffer *head, const char *wanted, int nth,
 }
 
 
+/* Whether a list (RFC 9110, section 5.6.1: elements may be empty) names no
+** encoding. */
+static int isidentity (emr_Str list) {
+  const char *p = list.s, *end = list.s + list.n;
+  while (p < end) {
+    const char *comma = (const char *)memchr(p, ',', (size_t)(end - p));
+    emr_Str name = trim(emr_str(p, (size_t)((comma != NULL ? comma : end) - p)));
+    if (name.n != 0 && !(name.n == 8 && strncasecmp(name.s, "identity", 8) == 0))
+      return 0;
+    p = comma != NULL ? comma + 1 : end;
+  }
+  return 1;
+}
+
+
 int emr_head_isplain (const emr_Buffer *head) {
-  emr_Str value;
-  return !emr_head_find(head, "content-encoding", 0, &value) || value.n == 0 ||
-         (value.n == 8 && strncasecmp(value.s, "identity", 8) == 0);
+  emr_Str list;
+  int i = 0;
+  while (emr_head_find(head, "content-encoding", i, &list)) {
+    if (!isidentity(list))
+      return 0;
+    i++;
+  }
+  return 1;
 }
 
 
