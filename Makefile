@@ -139,13 +139,14 @@ soak: ## mixed calls, good and bad, until SECONDS=1800 or CALLS=1000000: memory 
 	@$(MAKE) --no-print-directory module-for-nginx
 	@$(IN_TREE) "$$(lua_program)" spec/soak/run.lua $(SECONDS) $(CALLS)
 
-# spec/coverage/hook.c counts the lines of lua/ in whatever loads the module, gcov those of src/.
+# spec/coverage/hook.c counts the lines of lua/ in whatever loads the module, gcov those of src/: atomically, since
+# specs have threads.
 COVERAGE = build/coverage
 coverage: ## which lines of src/ and lua/ the specs run, nginx and child processes included
 	@tools/install-packages build demo test coverage
 	@rm -rf $(COVERAGE)
 	@for lua in 5.4 luajit; do $(MAKE) -s --no-print-directory LUA=$$lua LUA_INCDIR= BUILD=$(COVERAGE)/$$lua CC=gcc \
-	  CFLAGS='--coverage -O0 -DCOVERAGE_DIR="\"$(CURDIR)/$(COVERAGE)\""' CPPFLAGS=-Dluaopen_emr=open_emr LDFLAGS=--coverage \
+	  CFLAGS='--coverage -fprofile-update=atomic -O0 -DCOVERAGE_DIR="\"$(CURDIR)/$(COVERAGE)\""' CPPFLAGS=-Dluaopen_emr=open_emr LDFLAGS=--coverage \
 	  MORE_OBJECTS=$(COVERAGE)/$$lua/hook.o all || exit 1; done
 	@LUA=5.4; BUILD=$(COVERAGE)/5.4; export EMR_NGINX_BUILD=$(COVERAGE)/luajit; $(RUN_SPECS)
 	@gcovr --root . --filter src/ --exclude-unreachable-branches $(COVERAGE) --fail-under-line 95
