@@ -120,7 +120,7 @@ end
 
 -- From callgrind's profiles of the rows.
 local STRICT = "the strict check of the JSON before lua-cjson reads it, the walk over what that"
-    .. " made, and reading request and options from Lua tables take 12, 9 and 10 thousand"
+    .. " made, and reading request and options from Lua tables take 10, 9 and 10 thousand"
     .. " instructions; libcurl takes 8 thousand fewer than in C's row."
 local BINDING = "of 8.7 million instructions more than C's, 5.9 are the dynamic linker's: Lua loads"
     .. " modules with RTLD_NOW, which binds each symbol of libcurl and its 25 libraries, and looks"
