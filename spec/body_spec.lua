@@ -200,4 +200,23 @@ describe("a body", function()
         body { applicationConfigs = configs }
         assert.same({ { configItemKey = "a" } }, configs)
     end)
+
+    it("is refused in one short line, whatever the names in it", function()
+        local deep = print
+        for _ = 1, 20 do
+            deep = { [("k"):rep(50)] = deep }
+        end
+        for type_name, value in pairs {
+            ["map<string,string>"] = { ["a\nb\127\255c"] = {} },
+            object = { [("a"):rep(1e6)] = print },
+            any = deep,
+        } do
+            local ok, message = pcall(body_of, type_name, value)
+            assert.is_false(ok)
+            assert.is_true(#message <= 512, #message)
+            assert.is_nil(message:find "[%c\127]")
+            assert.is_string(emr.decode('"' .. message .. '"'))  -- else it is not UTF-8
+            assert.matches("request%.x%.[ak]", message)
+        end
+    end)
 end)

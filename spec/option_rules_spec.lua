@@ -29,6 +29,7 @@ describe("options.check", function()
             ["options must be a table, got string"] = "x",
             ["options: unknown option 'nmae'"] = { nmae = "x" },
             ["options: unknown option '1'"] = { "x" },
+            ["options: unknown option 'a??b'"] = { ["a\n\255b"] = "x" },
             ["options.name must be a string"] = { name = 7 },
             ["options.count must be an integer from 1 to 10"] = { count = 2.5 },
             ["options.seconds must be a number from 0.5 to 2"] = { seconds = 0 / 0 },

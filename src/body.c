@@ -11,6 +11,7 @@
 
 #define DEPTH_MAX 32
 #define EXACT_MAX 9007199254740992.0  /* 2^53 */
+#define PLACE_MAX 256  /* bytes that a message says of it */
 
 /* Where in the request the encoder is; for messages. */
 typedef struct Place {
@@ -30,17 +31,25 @@ typedef struct Encoder {
 ** Messages
 ** =================================================================== */
 
-static void pushplace (lua_State *L, const Place *p) {
+static void pushpath (lua_State *L, const Place *p) {
   if (p->up == NULL) {
     lua_pushstring(L, p->name);
     return;
   }
-  pushplace(L, p->up);
+  pushpath(L, p->up);
   if (p->index > 0)
     lua_pushfstring(L, "[%d]", p->index);
   else
     lua_pushfstring(L, ".%s", p->name);
   lua_concat(L, 2);
+}
+
+
+/* Names come from the caller: they may be long, and no text. */
+static void pushplace (lua_State *L, const Place *p) {
+  pushpath(L, p);
+  emr_pushclean(L, emr_tostr(L, -1), PLACE_MAX, NULL);
+  lua_remove(L, -2);
 }
 
 

@@ -75,7 +75,8 @@ function M.check(options, rules, what, level)
     end
     for name in next, options do
         if not rules[name] then
-            error(("%s: unknown option '%s'"):format(what, tostring(name):sub(1, 64)), level)
+            local text = tostring(name):sub(1, 64):gsub("[^ -~]", "?")  -- one line, in any case
+            error(("%s: unknown option '%s'"):format(what, text), level)
         end
     end
     local copy = {}
