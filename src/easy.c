@@ -226,7 +226,6 @@ static int setconstants (emr_Transfer *t, emr_Sockets *sockets) {
     set(CURLOPT_CLOSESOCKETFUNCTION, emr_sockets_close) &&
     set(CURLOPT_CLOSESOCKETDATA, sockets) &&
     set(CURLOPT_NOSIGNAL, 1L) &&
-    set(CURLOPT_PATH_AS_IS, 1L) &&
     set(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) &&
     set(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) &&
     set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) &&
@@ -371,14 +370,28 @@ static int setmethod (emr_Transfer *t) {
 }
 
 
-/* libcurl parses a URL for each transfer, and writes it anew; one that is parsed
-** already it only copies. */
-static int seturl (emr_Transfer *t, const char *url) {
+/* libcurl parses a URL for each transfer, and writes it anew, byte by byte; one
+** that is parsed already it only copies. */
+static int setplace (emr_Transfer *t, const char *url) {
   if (issame(t->applied[6], url))
     return 1;
   free(t->applied[6]);
   t->applied[6] = strdup(url);
-  return curl_url_set(t->url, CURLUPART_URL, url, CURLU_PATH_AS_IS) == CURLUE_OK;
+  return curl_url_set(t->url, CURLUPART_URL, url, 0) == CURLUE_OK;
+}
+
+
+/* libcurl's URL ends with the host. The target is given apart, so that it goes out
+** as it was signed; a proxy for plain http is asked for all of it (RFC 9112,
+** section 3.2.2). */
+static int seturl (emr_Transfer *t) {
+  char *url = t->http.text.p + t->http.url.at;
+  char *target = t->http.text.p + t->http.path.at, first = *target;
+  int ok;
+  *target = '\0';
+  ok = setplace(t, url);
+  *target = first;
+  return ok && set(CURLOPT_REQUEST_TARGET, t->usesproxy && !t->http.tls ? url : target);
 }
 
 
@@ -390,7 +403,7 @@ int emr_easy_apply (emr_Transfer *t, const emr_Limits *limits, int doubtsca) {
          setlimits(t, limits) &&
          setmethod(t) &&
          set(CURLOPT_FRESH_CONNECT, 0L) &&
-         seturl(t, h->text.p + h->url.at) &&
+         seturl(t) &&
          set(CURLOPT_HTTPHEADER, headerlist(t));
 }
 

@@ -20,7 +20,7 @@ typedef struct emr_Limits {
   const char *proxy, *no_proxy;
 } emr_Limits;
 
-#define EMR_EASY_STRINGS 7  /* those of emr_Limits, and the URL */
+#define EMR_EASY_STRINGS 7  /* those of emr_Limits, and where to */
 
 /* The two words of an error. `kind` NULL: no error. */
 typedef struct emr_Reason {
