@@ -36,6 +36,21 @@ describe("a proxy", function()
         end
     end)
 
+    it("is asked for the whole URL over plain http, and a server for its target", function()
+        local server = emu.raw("good"):gsub("^https:", "http:")
+        local function first_line(options)
+            assert(call.get(server, options))
+            local log = emu:raw_log(server)
+            return log[#log].requests[1]:match("^(.-)\r\n")
+        end
+        local target = "/api/v1/workspaces/" .. call.IDS.workspaceId .. "/sessionClusters/"
+            .. call.IDS.sessionClusterId .. "?regionId=cn-hangzhou"
+        local asked = "GET " .. target .. " HTTP/1.1"
+        assert.equal(asked, first_line())
+        assert.equal("GET " .. server .. target .. " HTTP/1.1", first_line { proxy = server })
+        assert.equal(asked, first_line { proxy = server, no_proxy = "127.0.0.1" })
+    end)
+
     describe("B8: that fails is network/proxy:", function()
         local function fails(what, proxy, retryable, limits)
             it(what, function()

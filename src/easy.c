@@ -377,21 +377,23 @@ static int setplace (emr_Transfer *t, const char *url) {
     return 1;
   free(t->applied[6]);
   t->applied[6] = strdup(url);
-  return curl_url_set(t->url, CURLUPART_URL, url, 0) == CURLUE_OK;
+  return curl_url_set(t->url, CURLUPART_URL, url, CURLU_PATH_AS_IS) == CURLUE_OK;
 }
 
 
-/* libcurl's URL ends with the host. The target is given apart, so that it goes out
-** as it was signed; a proxy for plain http is asked for all of it (RFC 9112,
-** section 3.2.2). */
+/* The target is given apart from the place, so that it goes out as it was signed.
+** Not where a proxy may be asked for all of the URL (RFC 9112, section 3.2.2): libcurl
+** knows for which hosts it is not. */
 static int seturl (emr_Transfer *t) {
   char *url = t->http.text.p + t->http.url.at;
   char *target = t->http.text.p + t->http.path.at, first = *target;
   int ok;
+  if (t->usesproxy && !t->http.tls)
+    return setplace(t, url) && set(CURLOPT_REQUEST_TARGET, NULL);
   *target = '\0';
   ok = setplace(t, url);
   *target = first;
-  return ok && set(CURLOPT_REQUEST_TARGET, t->usesproxy && !t->http.tls ? url : target);
+  return ok && set(CURLOPT_REQUEST_TARGET, target);
 }
 
 
