@@ -264,6 +264,50 @@ describe("emr.decode", function()
         end
     end)
 
+    describe("finds numbers and nulls", function()
+        local function subtypes(value)
+            if type(value) == "table" then
+                for _, item in pairs(value) do
+                    subtypes(item)
+                end
+            elseif math.type and type(value) == "number" then
+                assert.equal("integer", math.type(value))
+            end
+        end
+
+        local cases = {
+            -- in and out of what holds them
+            { '{"a":{"b":{"c":1.0},"d":2.0},"e":3.0}', { a = { b = { c = 1 }, d = 2 }, e = 3 } },
+            { '[[1.0,[2.0]],{"a":[[]],"b":[[3.0]]},4.0]',
+                { { 1, { 2 } }, { a = { {} }, b = { { 3 } } }, 4 } },
+            { '{"a":{"b":[]},"c":{"d":null,"e":[{"f":1.0,"g":null},{"f":2.0}]}}',
+                { a = { b = {} }, c = { e = { { f = 1 }, { f = 2 } } } } },
+            { '[null,[null,1.0],{"a":null},2.0]', { NULL, { NULL, 1 }, {}, 2 } },
+            -- under names that are written with escapes
+            { '{"a\\u0062":1.0,"\\u0063":null}', { ab = 1 } },
+            { '{"\\"":{"\\\\":2.0},"\\n":[3.0]}', { ['"'] = { ["\\"] = 2 }, ["\n"] = { 3 } } },
+            { '{"a\\u0000b":{"\\u0000":1.0}}', { ["a\0b"] = { ["\0"] = 1 } } },
+            { '{"\\ud83d\\ude00":1.0}', { ["\240\159\152\128"] = 1 } },
+            { '{"":{"":1.0},"1":2.0}', { [""] = { [""] = 1 }, ["1"] = 2 } },
+            -- under a name that is there twice: the last counts
+            { '{"a":1.0,"a":"x"}', { a = "x" } }, { '{"a":"x","a":1.0}', { a = 1 } },
+            { '{"a":{"b":1.0},"a":2.0}', { a = 2 } },
+            { '{"a":2.0,"a":{"b":1.0}}', { a = { b = 1 } } },
+            { '{"a":{"b":{"c":1.0}},"a":{"b":2.0},"d":3.0}', { a = { b = 2 }, d = 3 } },
+            { '{"a":[1.0,2.0],"a":{"b":3.0}}', { a = { b = 3 } } },
+            { '{"a":{"b":3.0},"a":[1.0,null]}', { a = { 1, NULL } } },
+            { '{"a":{"b":null},"a":{"b":"x"},"a":{"b":1.0}}', { a = { b = 1 } } },
+            { '{"a":1234567890123456,"a":"1"}', { a = "1" } },
+        }
+        for _, case in ipairs(cases) do
+            it("F7, F8: " .. case[1], function()
+                local value = emr.decode(case[1])
+                assert.same(case[2], value)
+                subtypes(value)
+            end)
+        end
+    end)
+
     it("F8: gives null in arrays as the NULL that cjson and nginx know", function()
         assert.equal("userdata", type(emr.null))
         assert.equal(cjson.null, emr.decode("[null]")[1])

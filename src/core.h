@@ -252,8 +252,8 @@ emr_Buffer *emr_newbuffer (lua_State *L);
 emr_Http *emr_newhttp (lua_State *L);
 void emr_scratch_open (lua_State *L, emr_Core *core);
 
-/* Pushes one that is there for whoever empties it again, or, while a finalizer
-** runs in the middle of that, a new one. */
+/* Pushes one that is there for whoever empties it again; a new one while a finalizer
+** runs in the middle of that, and after an error. */
 emr_Buffer *emr_kept_buffer (lua_State *L, const emr_Core *core);
 
 

@@ -1,6 +1,6 @@
 /*
-** JSON to Lua: json.c checks the grammar, lua-cjson builds the tables, and the
-** walk here makes numbers and nulls the same on every Lua and lua-cjson.
+** JSON to Lua: json.c checks the grammar, lua-cjson builds the tables, and what is
+** done here makes numbers and nulls the same on every Lua and lua-cjson.
 */
 #include <math.h>
 #include <stdlib.h>
@@ -10,13 +10,14 @@
 #include "json.h"
 
 #define EXACT_MAX 9007199254740992.0  /* 2^53 */
+#define KEEP 16384  /* capacity kept for the next text */
 
 
 static const char toolarge[] = "a number too large for a double";
 
 
 /* {==================================================================
-** Numbers, nulls and arrays
+** Numbers
 ** =================================================================== */
 
 /* Pushes an integral value up to 2^53 as an integer, without a negative zero. */
@@ -71,84 +72,6 @@ static int needschange (lua_State *L, int i) {
   return isinf(v) || (EMR_HAS_INTEGERS ? floor(v) == v : v == 0);
 }
 
-
-typedef struct Walk {
-  int longs;  /* whether strings may stand for long integers */
-  size_t left;  /* numbers and nulls not yet seen; then the rest may stay */
-} Walk;
-
-
-/* Replaces the value on top, when it wants replacing, with another, which it
-** pushes; the key is below it. Returns 0 when the value may stay. */
-static int replacement (lua_State *L, int type, Walk *w, const char **wrong) {
-  size_t n;
-  const char *s;
-  switch (type) {
-    case LUA_TNUMBER:
-      w->left--;
-      if (!needschange(L, -1))
-        return 0;
-      *wrong = pushnumber(L, lua_tonumber(L, -1));
-      return 1;
-    case LUA_TSTRING:
-      if (!w->longs)
-        return 0;
-      s = lua_tolstring(L, -1, &n);
-      if (n == 0 || s[0] != EMR_JSON_MARK)
-        return 0;
-      w->left--;
-      *wrong = pushlong(L, s + 1);
-      return 1;
-    case LUA_TLIGHTUSERDATA:
-      w->left--;
-      if (lua_type(L, -2) == LUA_TNUMBER)  /* in an array it stays */
-        return 0;
-      lua_pushnil(L);
-      return 1;
-    default:
-      return 0;
-  }
-}
-
-
-/* Walks the table on top. The grammar check has bounded the depth. */
-static const char *walk (lua_State *L, Walk *w) {
-  const char *wrong = NULL;
-  int table = lua_gettop(L);
-  luaL_checkstack(L, 6, "nested too deeply");
-  lua_pushnil(L);
-  while (wrong == NULL && w->left > 0 && lua_next(L, table) != 0) {
-    int type = lua_type(L, -1);
-    if (type == LUA_TTABLE)
-      wrong = walk(L, w);
-    else if (replacement(L, type, w, &wrong) && wrong == NULL) {
-      lua_pushvalue(L, table + 1);
-      lua_insert(L, -2);
-      lua_rawset(L, table);
-    }
-    lua_settop(L, table + 1);  /* the key */
-  }
-  lua_settop(L, table);
-  return wrong;
-}
-
-
-/* The value on top, which may be no table. */
-static const char *normalize (lua_State *L, const emr_Json *j) {
-  const char *wrong = NULL;
-  Walk w;
-  w.longs = j->longs;
-  w.left = j->special;
-  if (lua_type(L, -1) == LUA_TTABLE)
-    return walk(L, &w);
-  lua_pushinteger(L, 1);  /* as if in an array */
-  lua_insert(L, -2);
-  if (replacement(L, lua_type(L, -1), &w, &wrong) && wrong == NULL)
-    lua_replace(L, -2);
-  if (wrong == NULL)
-    lua_remove(L, -2);
-  return wrong;
-}
 
 /* }================================================================== */
 
@@ -216,22 +139,122 @@ static int build (lua_State *L, emr_Core *core, int i) {
 }
 
 
+/* {==================================================================
+** Numbers and nulls, where the check of the grammar met them
+** =================================================================== */
+
+/* Replaces the value on top, when it wants replacing, with another, which it
+** pushes. Returns 0 when the value may stay. */
+static int replacement (lua_State *L, const char **wrong) {
+  size_t n;
+  const char *s;
+  switch (lua_type(L, -1)) {
+    case LUA_TNUMBER:
+      if (!needschange(L, -1))
+        return 0;
+      *wrong = pushnumber(L, lua_tonumber(L, -1));
+      return *wrong == NULL;
+    case LUA_TSTRING:
+      s = lua_tolstring(L, -1, &n);
+      if (n == 0 || s[0] != EMR_JSON_MARK)
+        return 0;
+      *wrong = pushlong(L, s + 1);
+      return *wrong == NULL;
+    case LUA_TLIGHTUSERDATA:
+      lua_pushnil(L);
+      return 1;
+    default:
+      return 0;
+  }
+}
+
+
+/* Pushes the key of a step; lua-cjson knows what escapes in a name mean. */
+static void pushkey (lua_State *L, emr_Core *core, const emr_Step *p) {
+  if (p->name == NULL)
+    lua_pushinteger(L, (lua_Integer)p->n);
+  else if (memchr(p->name, '\\', p->n) == NULL)
+    lua_pushlstring(L, p->name + 1, p->n - 2);
+  else {
+    lua_pushlstring(L, p->name, p->n);
+    if (!build(L, core, lua_gettop(L)))
+      lua_pushnil(L);
+    lua_remove(L, -2);
+  }
+}
+
+
+/* Goes the way through the value on top. Of two members of one name the text has
+** both, the value the last: so what is there need not be what the way tells. */
+static const char *follow (lua_State *L, emr_Core *core, const emr_Step *p, size_t n) {
+  const char *wrong = NULL;
+  for (; n > 0 && wrong == NULL; n--, p++) {
+    if (p->move == EMR_JSON_OUT) {
+      lua_pop(L, 1);
+      continue;
+    }
+    luaL_checkstack(L, 8, "nested too deeply");
+    if (lua_type(L, -1) != LUA_TTABLE) {
+      if (p->move == EMR_JSON_INTO)
+        lua_pushnil(L);
+      continue;
+    }
+    pushkey(L, core, p);
+    lua_pushvalue(L, -1);
+    lua_rawget(L, -3);  /* table key value */
+    if (p->move == EMR_JSON_INTO) {
+      lua_remove(L, -2);
+      continue;
+    }
+    if (replacement(L, &wrong)) {
+      lua_remove(L, -2);
+      lua_rawset(L, -3);
+    }
+    else
+      lua_pop(L, 2);
+  }
+  return wrong;
+}
+
+
+/* A number that is all there is. */
+static const char *replaceall (lua_State *L) {
+  const char *wrong = NULL;
+  if (lua_type(L, -1) != LUA_TLIGHTUSERDATA && replacement(L, &wrong))
+    lua_remove(L, -2);
+  return wrong;
+}
+
+/* }================================================================== */
+
+
 const char *emr_decode (lua_State *L, emr_Core *core, emr_Str text, size_t *at) {
   emr_Json j;
   const char *wrong;
+  emr_Buffer *way;
   int top = lua_gettop(L);
-  emr_json_check(text, &j);
-  *at = j.at;
-  if (j.wrong != NULL)
-    return j.wrong;
   luaL_checkstack(L, 8, NULL);
-  pushtext(L, text, &j);
-  if (!build(L, core, top + 1))
-    return "lua-cjson cannot read it";
-  lua_remove(L, top + 1);
-  wrong = j.special > 0 ? normalize(L, &j) : NULL;
-  if (wrong != NULL)
-    lua_settop(L, top);
+  way = emr_kept_buffer(L, core);
+  emr_json_check(text, &j, way);
+  *at = j.at;
+  wrong = j.wrong;
+  if (way->failed) {
+    emr_buffer_wipe(way, 0);
+    luaL_error(L, "not enough memory");
+  }
+  if (wrong == NULL) {
+    pushtext(L, text, &j);
+    if (!build(L, core, top + 2))
+      wrong = "lua-cjson cannot read it";
+    else if (lua_type(L, -1) != LUA_TTABLE)
+      wrong = replaceall(L);
+    else
+      wrong = follow(L, core, (const emr_Step *)(void *)way->p, way->n / sizeof(emr_Step));
+  }
+  emr_buffer_wipe(way, KEEP);
+  if (wrong == NULL)
+    lua_replace(L, top + 1);
+  lua_settop(L, wrong == NULL ? top + 1 : top);
   return wrong;
 }
 

@@ -11,7 +11,13 @@ typedef struct Scan {
   emr_Json *j;
   emr_Buffer *out;  /* or NULL */
   const char *copied;  /* up to where `out` has the text */
-  int depth;
+  emr_Buffer *way;  /* or NULL */
+  int told;  /* how many of the open objects and arrays the way has gone into */
+  int depth;  /* how many are open */
+  struct {
+    const char *name;
+    size_t n;
+  } place[EMR_JSON_DEPTH + 1];  /* where in each of them, by depth, as in emr_Step */
 } Scan;
 
 
@@ -57,12 +63,34 @@ static int wrong (Scan *s, const char *what) {
 }
 
 
-static void skipblanks (Scan *s) {
+static void step (Scan *s, emr_Move move, int depth) {
+  emr_Step step;
+  step.move = move;
+  step.name = s->place[depth].name;
+  step.n = s->place[depth].n;
+  emr_buffer_add(s->way, (const char *)&step, sizeof(step));
+}
+
+
+/* Tells of the value that begins here, and how to come into what holds it, unless
+** the way is there already. */
+static void tell (Scan *s) {
+  if (s->way == NULL || s->depth == 0)
+    return;
+  for (; s->told < s->depth - 1; s->told++)
+    step(s, EMR_JSON_INTO, s->told + 1);
+  step(s, EMR_JSON_AT, s->depth);
+}
+
+
+/* The next character that is no blank, which is not taken; -1 at the end. */
+static inline int next (Scan *s) {
   static const char isblank_[256] = {[' '] = 1, ['\n'] = 1, ['\r'] = 1, ['\t'] = 1};
   const char *p = s->p;
   while (p < s->end && isblank_[(unsigned char)*p])
     p++;
   s->p = p;
+  return p < s->end ? (unsigned char)*p : -1;
 }
 
 
@@ -205,7 +233,7 @@ static int readnumber (Scan *s) {
   const char *start = s->p, *first;
   size_t n;
   int whole = 1;
-  s->j->special++;
+  tell(s);
   if (*s->p == '-')
     s->p++;
   first = s->p;
@@ -244,61 +272,77 @@ static int readword (Scan *s, const char *word) {
 static int readvalue (Scan *s);
 
 
-static int at (Scan *s, char c) {
-  skipblanks(s);
-  return s->p < s->end && *s->p == c;
+static int expected (Scan *s, const char *what) {
+  return wrong(s, s->p == s->end ? "text ends too early" : what);
 }
 
 
 static int readmember (Scan *s) {
-  if (!at(s, '"'))
-    return wrong(s, s->p == s->end ? "text ends too early" : "name of a member expected");
+  const char *name;
+  if (next(s) != '"')
+    return expected(s, "name of a member expected");
+  name = s->p;
   if (!readstring(s))
     return 0;
-  if (!at(s, ':'))
-    return wrong(s, s->p == s->end ? "text ends too early" : "':' expected");
+  s->place[s->depth].name = name;
+  s->place[s->depth].n = (size_t)(s->p - name);
+  if (next(s) != ':')
+    return expected(s, "':' expected");
   s->p++;
   return readvalue(s);
 }
 
 
+static int readelement (Scan *s) {
+  s->place[s->depth].n++;
+  return readvalue(s);
+}
+
+
 /* An array or object, from its opening bracket on. */
-static int readlist (Scan *s, char close, int (*readitem) (Scan *)) {
+static int readlist (Scan *s, int close, int (*readitem) (Scan *)) {
+  int c;
   if (++s->depth > EMR_JSON_DEPTH)
     return wrong(s, "nested too deeply");
+  s->place[s->depth].name = NULL;
+  s->place[s->depth].n = 0;
   s->p++;
-  if (!at(s, close)) {
+  if ((c = next(s)) != close) {
     for (;;) {
       if (!readitem(s))
         return 0;
-      if (!at(s, ','))
+      if ((c = next(s)) != ',')
         break;
       s->p++;
     }
-    if (!at(s, close))
-      return wrong(s, s->p == s->end ? "text ends too early" : "',' expected");
+    if (c != close)
+      return expected(s, "',' expected");
   }
   s->p++;
   s->depth--;
+  if (s->told > 0 && s->told == s->depth) {
+    s->told--;
+    step(s, EMR_JSON_OUT, s->depth);
+  }
   return 1;
 }
 
 
 static int readvalue (Scan *s) {
-  skipblanks(s);
-  if (s->p == s->end)
-    return wrong(s, "text ends too early");
-  switch (*s->p) {
+  int c = next(s);
+  switch (c) {
+    case -1: return wrong(s, "text ends too early");
     case '"': return readstring(s);
     case '{': return readlist(s, '}', readmember);
-    case '[': return readlist(s, ']', readvalue);
+    case '[': return readlist(s, ']', readelement);
     case 't': return readword(s, "true");
     case 'f': return readword(s, "false");
     case 'n':
-      s->j->special++;
+      if (s->place[s->depth].name != NULL)
+        tell(s);
       return readword(s, "null");
     default:
-      if (*s->p == '-' || isdigit_(*s->p))
+      if (c == '-' || isdigit_((char)c))
         return readnumber(s);
       return wrong(s, "unexpected character");
   }
@@ -307,32 +351,36 @@ static int readvalue (Scan *s) {
 /* }================================================================== */
 
 
-static void scan (emr_Str text, emr_Json *j, emr_Buffer *out) {
-  Scan s;
+static void begin (Scan *s, emr_Str text, emr_Json *j, emr_Buffer *out, emr_Buffer *way) {
   memset(j, 0, sizeof(*j));
-  memset(&s, 0, sizeof(s));
-  s.p = s.start = s.copied = text.s;
-  s.end = text.s + text.n;
-  s.j = j;
-  s.out = out;
-  if (!readvalue(&s))
-    return;
-  skipblanks(&s);
-  if (s.p != s.end)
-    wrong(&s, "something follows the value");
-  else if (out != NULL)
-    emr_buffer_add(out, s.copied, (size_t)(s.end - s.copied));
+  s->p = s->start = s->copied = text.s;
+  s->end = text.s + text.n;
+  s->j = j;
+  s->out = out;
+  s->way = way;
+  s->told = s->depth = 0;
+  s->place[0].name = NULL;
 }
 
 
-void emr_json_check (emr_Str text, emr_Json *j) {
-  scan(text, j, NULL);
+static int scan (Scan *s) {
+  return readvalue(s) && (next(s) == -1 || wrong(s, "something follows the value"));
+}
+
+
+void emr_json_check (emr_Str text, emr_Json *j, emr_Buffer *way) {
+  Scan s;
+  begin(&s, text, j, NULL, way);
+  scan(&s);
 }
 
 
 void emr_json_mark (emr_Str text, emr_Buffer *out) {
+  Scan s;
   emr_Json j;
-  scan(text, &j, out);
+  begin(&s, text, &j, out, NULL);
+  if (scan(&s))
+    emr_buffer_add(out, s.copied, (size_t)(s.end - s.copied));
 }
 
 
@@ -340,29 +388,24 @@ char emr_json_member (emr_Str text, emr_Str name) {
   Scan s;
   emr_Json j;
   char found = 0;
-  memset(&s, 0, sizeof(s));
-  memset(&j, 0, sizeof(j));
-  s.p = s.start = text.s;
-  s.end = text.s + text.n;
-  s.j = &j;
-  if (!at(&s, '{'))
+  begin(&s, text, &j, NULL, NULL);
+  if (next(&s) != '{')
     return 0;
   do {
     const char *key;
     s.p++;
-    if (!at(&s, '"'))
+    if (next(&s) != '"')
       break;
     key = s.p + 1;
     readstring(&s);
     if ((size_t)(s.p - 1 - key) == name.n && memcmp(key, name.s, name.n) == 0)
       found = 1;
-    (void)at(&s, ':');
-    s.p++;
-    skipblanks(&s);
+    (void)next(&s);
+    s.p++;  /* the colon */
     if (found == 1)
-      found = *s.p;  /* the last of that name counts */
+      found = (char)next(&s);  /* the last of that name counts */
     readvalue(&s);
-  } while (at(&s, ','));
+  } while (next(&s) == ',');
   return found;
 }
 

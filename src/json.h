@@ -17,11 +17,24 @@
 typedef struct emr_Json {
   const char *wrong;  /* NULL: it is JSON */
   size_t at;  /* where it goes wrong, in bytes from 1 */
-  size_t special;  /* how many numbers and nulls there are */
   int longs;  /* whether there are integers that a double may not hold */
 } emr_Json;
 
-void emr_json_check (emr_Str text, emr_Json *j);
+/* The way through the value to its numbers, and to the members that are null: into
+** an object or array, out of it again, or at a value in it. What is in none of them
+** is not told. */
+typedef enum emr_Move {
+  EMR_JSON_INTO, EMR_JSON_OUT, EMR_JSON_AT
+} emr_Move;
+
+typedef struct emr_Step {
+  emr_Move move;
+  const char *name;  /* of a member, as in the text, from its quote on; NULL: none */
+  size_t n;  /* the length of that; or which element it is, from 1 */
+} emr_Step;
+
+/* Appends the way, of emr_Step, to `way`. */
+void emr_json_check (emr_Str text, emr_Json *j, emr_Buffer *way);
 
 /* The first character of the value that the member `name` of the object `text`,
 ** which was checked, has: '{', '[', '"' ...; or 0. */

@@ -21,10 +21,13 @@ emr_Buffer *emr_kept_buffer (lua_State *L, const emr_Core *core) {
   emr_Buffer *b;
   lua_rawgeti(L, LUA_REGISTRYINDEX, core->buffer);
   b = (emr_Buffer *)lua_touserdata(L, -1);
-  if (b->n == 0)
-    return b;
-  lua_pop(L, 1);
-  return emr_newbuffer(L);
+  if (b->n > 0) {  /* in use, or left by an error */
+    lua_pop(L, 1);
+    b = emr_newbuffer(L);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, LUA_REGISTRYINDEX, core->buffer);
+  }
+  return b;
 }
 
 
