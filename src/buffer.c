@@ -4,14 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if !defined(__linux__)
 #include <openssl/crypto.h>
+#define explicit_bzero OPENSSL_cleanse
+#endif
 
 #define SMALLEST 256
 
 
 void emr_buffer_free (emr_Buffer *b) {
   if (b->p != NULL) {
-    OPENSSL_cleanse(b->p, b->n);
+    explicit_bzero(b->p, b->n);
     free(b->p);
   }
   memset(b, 0, sizeof(*b));
@@ -31,7 +34,7 @@ static int grow (emr_Buffer *b, size_t extra) {
     return 0;
   if (b->p != NULL) {
     memcpy(p, b->p, b->n);
-    OPENSSL_cleanse(b->p, b->n);
+    explicit_bzero(b->p, b->n);
     free(b->p);
   }
   b->p = p;
@@ -59,7 +62,7 @@ void emr_buffer_wipe (emr_Buffer *b, size_t keep) {
     return;
   }
   if (b->p != NULL)
-    OPENSSL_cleanse(b->p, b->n);
+    explicit_bzero(b->p, b->n);
   b->n = 0;
   b->failed = 0;
 }

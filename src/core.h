@@ -180,14 +180,13 @@ typedef struct emr_Plan {
   const emr_Operation *operation;  /* NULL: a ready-made HTTP request */
   emr_Options options;
   emr_Endpoint endpoint;
-  emr_Str params[EMR_PARAMS_MAX];
-  emr_Pair query[EMR_FIELDS_MAX];
-  size_t nquery;
   emr_Str method, target;  /* of a ready-made one */
-  emr_Pair headers[EMR_HEADERS_MAX];  /* the caller's */
-  size_t nheaders;
   emr_Str body;
   int hasbody;
+  size_t nquery, nheaders;
+  emr_Str params[EMR_PARAMS_MAX];
+  emr_Pair query[EMR_FIELDS_MAX];
+  emr_Pair headers[EMR_HEADERS_MAX];  /* the caller's */
 } emr_Plan;
 
 /* Reads the arguments from `arg` on: operation, request, options, or

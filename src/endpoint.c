@@ -152,6 +152,14 @@ static const char *readipv6 (emr_Str host, emr_Endpoint *e) {
 }
 
 
+/* `text` is the colon and at most five digits. */
+static void addport (emr_Endpoint *e, emr_Str text) {
+  size_t used = strlen(e->authority);
+  memcpy(e->authority + used, text.s, text.n);
+  e->authority[used + text.n] = '\0';
+}
+
+
 static const char *readauthority (emr_Str text, emr_Endpoint *e) {
   emr_Str host;
   const char *wrong;
@@ -177,10 +185,8 @@ static const char *readauthority (emr_Str text, emr_Endpoint *e) {
     return "only a port may follow the IPv6 address";
   if ((wrong = readport(after(text, n + 1), &port)) != NULL)
     return wrong;
-  if (port != (e->tls ? 443 : 80)) {
-    size_t used = strlen(e->authority);
-    snprintf(e->authority + used, sizeof(e->authority) - used, ":%d", port);
-  }
+  if (port != (e->tls ? 443 : 80))
+    addport(e, after(text, n));
   return NULL;
 }
 

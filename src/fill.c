@@ -93,7 +93,7 @@ static int filloperation (const emr_Plan *plan, emr_Http *h, emr_Signer *signer)
   emr_http_header(h, EMR_STR("accept"), EMR_STR("application/json"));
   filluseragent(plan, h);
   for (i = 0; i < plan->nheaders; i++)
-    emr_http_header(h, plan->headers[i].name, plan->headers[i].value);
+    emr_http_anyheader(h, plan->headers[i].name, plan->headers[i].value);
   h->clock_offset = o->clock_offset;
   h->repeatable = op->repeatable;
   for (i = 0; i < op->nparams; i++)
@@ -109,7 +109,7 @@ static void fillready (const emr_Plan *plan, emr_Http *h) {
   size_t i;
   h->repeatable = emr_isname(plan->method, "GET") || emr_isname(plan->method, "HEAD");
   for (i = 0; i < plan->nheaders; i++) {
-    emr_http_header(h, plan->headers[i].name, plan->headers[i].value);
+    emr_http_anyheader(h, plan->headers[i].name, plan->headers[i].value);
     if (emr_isname(plan->headers[i].name, "authorization"))
       h->repeatable = 0;
   }

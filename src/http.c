@@ -2,6 +2,7 @@
 
 #include "http.h"
 
+#include <stddef.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
@@ -19,14 +20,10 @@
 ** =================================================================== */
 
 void emr_http_clear (emr_Http *h) {
-  emr_Buffer text = h->text, body = h->body, secret = h->secret;
-  emr_buffer_wipe(&text, KEEP);
-  emr_buffer_wipe(&body, KEEP);
-  emr_buffer_wipe(&secret, KEEP);
-  memset(h, 0, sizeof(*h));
-  h->text = text;
-  h->body = body;
-  h->secret = secret;
+  emr_buffer_wipe(&h->text, KEEP);
+  emr_buffer_wipe(&h->body, KEEP);
+  emr_buffer_wipe(&h->secret, KEEP);
+  memset(&h->method, 0, offsetof(emr_Http, lines) - offsetof(emr_Http, method));
 }
 
 
@@ -52,27 +49,27 @@ emr_Span emr_http_text (emr_Http *h, emr_Str s) {
 }
 
 
-static void addlower (emr_Buffer *b, emr_Str s) {
-  size_t i;
-  char *p = emr_buffer_reserve(b, s.n);
-  if (p == NULL)
-    return;
-  for (i = 0; i < s.n; i++)
-    p[i] = (s.s[i] >= 'A' && s.s[i] <= 'Z') ? (char)(s.s[i] - 'A' + 'a') : s.s[i];
-  b->n += s.n;
-}
-
-
 int emr_http_header (emr_Http *h, emr_Str name, emr_Str value) {
   emr_Line *line = &h->lines[h->nlines];
   if (h->nlines == EMR_HEADERS_MAX)
     return 0;
   line->name.at = h->text.n;
   line->name.n = name.n;
-  addlower(&h->text, name);
+  emr_buffer_str(&h->text, name);
   emr_buffer_add(&h->text, ": ", 2);
   line->value = emr_http_text(h, value);
   h->nlines++;
+  return 1;
+}
+
+
+int emr_http_anyheader (emr_Http *h, emr_Str name, emr_Str value) {
+  size_t i, at = h->text.n;
+  if (!emr_http_header(h, name, value))
+    return 0;
+  for (i = at; i < at + name.n && !h->text.failed; i++)
+    if (h->text.p[i] >= 'A' && h->text.p[i] <= 'Z')
+      h->text.p[i] = (char)(h->text.p[i] - 'A' + 'a');
   return 1;
 }
 

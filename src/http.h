@@ -24,21 +24,19 @@ typedef struct emr_Line {
 } emr_Line;
 
 typedef struct emr_Http {
-  emr_Buffer text, body;
+  emr_Buffer text, body, secret;
   emr_Span method, url;
   emr_Span path, query;  /* inside `url` */
   int tls;
   int hasbody;
   int repeatable;  /* sending it twice does no harm */
+  int issigned;
+  double clock_offset;
+  emr_Span date, nonce, signature;  /* rewritten by each signature */
+  size_t nlines, nechoes;
   /* line 0 is `host`, which libcurl makes from the URL */
   emr_Line lines[EMR_HEADERS_MAX];
-  size_t nlines;
-  int issigned;
-  emr_Span date, nonce, signature;  /* rewritten by each signature */
   emr_Line echoes[EMR_ECHOES_MAX];
-  size_t nechoes;
-  emr_Buffer secret;
-  double clock_offset;
 } emr_Http;
 
 /* Forgets everything, overwriting it. */
@@ -55,9 +53,12 @@ static inline emr_Str emr_http_str (const emr_Http *h, emr_Span s) {
 /* Appends terminated text and returns where it stands. */
 emr_Span emr_http_text (emr_Http *h, emr_Str s);
 
-/* Adds a header, its name in lower case; returns 0 when there are
+/* Adds a header. Its name has to be in lower case. Returns 0 when there are
 ** EMR_HEADERS_MAX already. */
 int emr_http_header (emr_Http *h, emr_Str name, emr_Str value);
+
+/* The same with a name in any letter case. */
+int emr_http_anyheader (emr_Http *h, emr_Str name, emr_Str value);
 
 /* Headers of fixed length whose values a signature writes. */
 int emr_http_dateheader (emr_Http *h);

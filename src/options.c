@@ -166,7 +166,7 @@ static void readstring (lua_State *L, const Rule *r, emr_Options *o) {
     luaL_error(L, "options.%s is longer than %d bytes", r->name, (int)r->max);
   if (r->kind == WORD && !isword(s))
     luaL_error(L, "options.%s holds a blank, a control byte or a byte beyond ASCII", r->name);
-  if (emr_hascontrol(s))
+  if (r->kind != WORD && emr_hascontrol(s))
     luaL_error(L, "options.%s holds a control byte", r->name);
   if (r->kind == PATH)
     *(const char **)(void *)slot = s.s;
@@ -218,8 +218,8 @@ static void readoption (lua_State *L, const Rule *r, emr_Options *o) {
 static const Rule *ruleof (const char *name, size_t n) {
   size_t i;
   for (i = 0; i < NRULES; i++)
-    if (rules[i].name[0] == name[0] && strlen(rules[i].name) == n &&
-        memcmp(rules[i].name, name, n) == 0)
+    if (rules[i].name[0] == name[0] && strcmp(rules[i].name, name) == 0 &&
+        strlen(name) == n)  /* it might hold a NUL */
       return &rules[i];
   return NULL;
 }
@@ -244,12 +244,10 @@ static void readplain (lua_State *L, int arg, emr_Options *o) {
       emr_checknames(L, arg, "options", isoption, NULL);
       return;
     }
-    lua_insert(L, -2);
-    lua_pushvalue(L, -2);
     readoption(L, r, o);
-    lua_pop(L, 1);
     if (r->kind == TABLE)
-      o->headers = lua_gettop(L) - 1;
+      o->headers--;  /* where it will be */
+    lua_insert(L, -2);
   }
 }
 

@@ -2,6 +2,7 @@
 ** Reads what a call is given: the request, where it goes, and as whom. A
 ** caller's mistake raises here, before anything is allocated or sent.
 */
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -367,7 +368,7 @@ static int readcredentials (lua_State *L, const emr_Core *core, emr_Plan *plan) 
 int emr_plan_operation (lua_State *L, emr_Core *core, int arg, emr_Plan *plan) {
   int request = arg + 1, options = arg + 2, operation;
   emr_Str region;
-  memset(plan, 0, sizeof(*plan));
+  memset(plan, 0, offsetof(emr_Plan, params));
   lua_settop(L, options);
   plan->operation = emr_checkoperation(L, core, arg);
   operation = lua_gettop(L);
@@ -463,7 +464,7 @@ static void takehost (lua_State *L, emr_Plan *plan) {
 
 void emr_plan_http (lua_State *L, int arg, emr_Plan *plan) {
   int request = arg, options = arg + 1;
-  memset(plan, 0, sizeof(*plan));
+  memset(plan, 0, offsetof(emr_Plan, params));
   lua_settop(L, options);
   if (lua_type(L, request) != LUA_TTABLE)
     luaL_error(L, "http_request must be a table, got a %s", luaL_typename(L, request));

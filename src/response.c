@@ -413,7 +413,7 @@ int emr_pushresponse (lua_State *L, emr_Core *core, const emr_Operation *op,
                       const emr_Reply *r) {
   Said said;
   luaL_checkstack(L, 24, NULL);
-  if (!emr_head_isplain(r->head))
+  if (r->http == NULL && !emr_head_isplain(r->head))  /* else it was looked at when it came */
     return failreply(L, r, "encoding", NULL);
   if (r->status >= 200 && r->status <= 299)
     return pushgood(L, core, op, r);
