@@ -187,13 +187,17 @@ static int issigned (emr_Str name) {
 }
 
 
+static int isblank_ (char c) {
+  return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+
 static emr_Str trim (emr_Str s) {
-  static const char blanks[] = " \t\r\n\v\f";
-  while (s.n > 0 && memchr(blanks, s.s[0], sizeof(blanks) - 1) != NULL) {
+  while (s.n > 0 && isblank_(s.s[0])) {
     s.s++;
     s.n--;
   }
-  while (s.n > 0 && memchr(blanks, s.s[s.n - 1], sizeof(blanks) - 1) != NULL)
+  while (s.n > 0 && isblank_(s.s[s.n - 1]))
     s.n--;
   return s;
 }

@@ -61,7 +61,7 @@ void emr_buffer_wipe (emr_Buffer *b, size_t keep) {
     emr_buffer_free(b);
     return;
   }
-  if (b->p != NULL)
+  if (b->n > 0)
     explicit_bzero(b->p, b->n);
   b->n = 0;
   b->failed = 0;

@@ -38,11 +38,14 @@ static emr_Str after (emr_Str s, size_t n) {
 
 
 static size_t countuntil (emr_Str s, const char *stops) {
-  size_t i;
-  for (i = 0; i < s.n; i++)
-    if (strchr(stops, s.s[i]) != NULL)  /* also stops at a NUL */
-      break;
-  return i;
+  const char *p;
+  size_t n = s.n;
+  for (p = stops; *p != '\0'; p++) {
+    const char *found = n > 0 ? (const char *)memchr(s.s, *p, n) : NULL;
+    if (found != NULL)
+      n = (size_t)(found - s.s);
+  }
+  return n;
 }
 
 

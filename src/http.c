@@ -11,7 +11,6 @@
 
 #define KEEP 16384  /* capacity that a pooled request keeps */
 #define NONCE_BYTES 16
-#define DATE_FORMAT "%Y-%m-%dT%H:%M:%SZ"
 #define DATE_SIZE sizeof("2025-12-22T08:00:00Z")
 
 
@@ -150,14 +149,30 @@ static void hex (const unsigned char *bytes, size_t n, char *out) {
 }
 
 
+static char *digits (char *p, int n, int v, char after) {
+  int i;
+  for (i = n - 1; i >= 0; i--) {
+    p[i] = (char)('0' + v % 10);
+    v /= 10;
+  }
+  p[n] = after;
+  return p + n + 1;
+}
+
+
+/* Not strftime, which looks at the locale. */
 static int writedate (emr_Http *h) {
-  char text[DATE_SIZE];
+  char *p = h->text.p + h->date.at;
   struct tm tm;
   time_t t = (time_t)(emr_wallclock() + h->clock_offset);
-  if (gmtime_r(&t, &tm) == NULL ||
-      strftime(text, sizeof(text), DATE_FORMAT, &tm) != h->date.n)
+  if (gmtime_r(&t, &tm) == NULL || tm.tm_year < -1900 || tm.tm_year > 9999 - 1900)
     return 0;
-  memcpy(h->text.p + h->date.at, text, h->date.n);
+  p = digits(p, 4, tm.tm_year + 1900, '-');
+  p = digits(p, 2, tm.tm_mon + 1, '-');
+  p = digits(p, 2, tm.tm_mday, 'T');
+  p = digits(p, 2, tm.tm_hour, ':');
+  p = digits(p, 2, tm.tm_min, ':');
+  digits(p, 2, tm.tm_sec, 'Z');
   return 1;
 }
 
