@@ -16,7 +16,7 @@ local SHORTEST = 0.05
 ---@field request table
 ---@field timeout number
 ---@field headers? table
----@field world emr.World
+---@field world emr.World|false
 ---@field keys? emr.Credentials   those of the last attempt
 ---@field transfer? emr.Transfer  or `info`: the last attempt's
 
@@ -267,7 +267,8 @@ function M.perform(state, operation, request, own, limit)
         deadline = deadline,
         timeout = own.timeout or state.timeout,
         headers = merged(state.headers, own.headers),
-        world = setmetatable({ deadline = deadline }, state.world_of_call),
+        -- keys that stay as they are come from nowhere
+        world = state.refreshable and setmetatable({ deadline = deadline }, state.world_of_call),
     })
 end
 

@@ -24,7 +24,7 @@ local M = {}
 
 local everything = {
     {
-        title = "https, one call after the other", inflight = 1, n = 1000,
+        title = "https, one call after the other", inflight = 1, n = 500,
         base = "floor", judge = "decode",
         { "floor", "C floor", "@floor floor @n @j" },
         { "sign", "C with signing", "@floor sign @n @j" },
@@ -41,7 +41,7 @@ local everything = {
             verified = true, counted = false },
     },
     {
-        title = "https, 32 in flight", inflight = 32, n = 3200,
+        title = "https, 32 in flight", inflight = 32, n = 1600,
         base = "floor32", judge = "decode32",
         { "floor32", "C floor", "@floor floor @n @j" },
         { "sign32", "C with signing", "@floor sign @n @j" },
@@ -53,7 +53,7 @@ local everything = {
         { "cosocket32", "by hand in nginx: cosocket, luaossl, lua-cjson", nginx = "cosocket" },
     },
     {
-        title = "signing alone", inflight = 1, base = "hash", n = 20000,
+        title = "signing alone", inflight = 1, base = "hash", n = 20000, rounds = 15,
         { "hash", "C: one-shot hashing of the same strings", "@floor hash @n" },
         { "emrsign", "emr.sign", "@lua sign @n" },
         { "prepare", "emr.prepare", "@lua prepare @n" },
@@ -61,11 +61,12 @@ local everything = {
     },
     {
         title = "reading the documented reply alone", inflight = 1, base = "cjson", n = 10000,
+        rounds = 15,
         { "cjson", "cjson.decode", "@lua cjson @n" },
         { "parse", "emr.parse", "@lua parse @n" },
     },
     {
-        title = "a whole process", inflight = 1, n = 5,
+        title = "a whole process", inflight = 1, n = 5, rounds = 15,
         { "nothing", "Lua", "@spawn @n " .. NOTHING, whole = NOTHING },
         { "load", "Lua loads libcurl, libcrypto, lua-cjson", "@spawn @n " .. LOAD, whole = LOAD },
         { "require", 'Lua: require "emr"', "@spawn @n " .. REQUIRE, whole = REQUIRE,
@@ -76,7 +77,8 @@ local everything = {
             env = "LD_BIND_NOW=1", base = "coldc" },
         { "cold", "emr.get_session_cluster, one call", "@spawn @n " .. COLD, whole = COLD,
             base = "coldc" },
-    },    {
+    },
+    {
         title = "nginx, 8 calls of 100 ms in flight", inflight = 8, n = 240, rounds = 5,
         reply = "after-100", counted = false,
         { "pings8", "client:all", nginx = "all", pings = { 2000, 0.001 } },

@@ -22,8 +22,8 @@
 -- the slower one as long as it takes less than the client. Peak memory is that of the process.
 -- Instructions come from callgrind, two runs' difference; they repeat where times do not.
 --
--- Rows are measured in turn, BENCH_ROUNDS (15) rounds of all; ratios are taken within a round, so
--- what else the machine does meets both sides. A table has medians, spread is half of the middle
+-- Rows are measured in turn, BENCH_ROUNDS (31) rounds of them; ratios are taken within a round, so
+-- what else the machine does meets both sides: many short rounds say more than few long ones. A table has medians, spread is half of the middle
 -- half. Limits are judged, but not enforced: that is for bench-check, which counts instructions.
 
 local check = require "spec.bench.check"
@@ -33,7 +33,7 @@ local rows = require "spec.bench.rows"
 local stats = require "spec.bench.stats"
 local write_readme = require "tools.readme"
 
-local ROUNDS = tonumber(os.getenv "BENCH_ROUNDS" or 15)
+local ROUNDS = tonumber(os.getenv "BENCH_ROUNDS" or 31)
 local RECORDED = "spec/bench/recorded.lua"
 local REPORT = "build/bench/%s.md"
 
