@@ -144,7 +144,7 @@ static int build (lua_State *L, emr_Core *core, int i) {
 ** =================================================================== */
 
 /* Replaces the value on top, when it wants replacing, with another, which it
-** pushes. Returns 0 when the value may stay. */
+** pushes; the key is below it. Returns 0 when the value may stay. */
 static int replacement (lua_State *L, const char **wrong) {
   size_t n;
   const char *s;
@@ -161,6 +161,8 @@ static int replacement (lua_State *L, const char **wrong) {
       *wrong = pushlong(L, s + 1);
       return *wrong == NULL;
     case LUA_TLIGHTUSERDATA:
+      if (lua_type(L, -2) == LUA_TNUMBER)  /* in an array it stays */
+        return 0;
       lua_pushnil(L);
       return 1;
     default:
@@ -217,11 +219,14 @@ static const char *follow (lua_State *L, emr_Core *core, const emr_Step *p, size
 }
 
 
-/* A number that is all there is. */
+/* A value that is all there is. */
 static const char *replaceall (lua_State *L) {
   const char *wrong = NULL;
-  if (lua_type(L, -1) != LUA_TLIGHTUSERDATA && replacement(L, &wrong))
+  lua_pushinteger(L, 1);  /* as if in an array */
+  lua_insert(L, -2);
+  if (replacement(L, &wrong))
     lua_remove(L, -2);
+  lua_remove(L, -2);
   return wrong;
 }
 
