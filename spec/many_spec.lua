@@ -118,6 +118,9 @@ describe("1 000 waits in one script", function()
         local emu = emulator.get()
         emu:reset()
         emu:cluster { workspaceId = "w-1", sessionClusterId = "s-1", states = { "Running" } }
+        if not BLOCKS then  -- however slow we are here, all places are taken before a reply comes
+            emu:fault { name = "slow", seconds = 0.5, times = 64 }
+        end
         local client = emr.client.new {
             region = "cn-hangzhou", endpoint = emu.http, getenv = function() end,
             access_key_id = emu.access_key_id, access_key_secret = emu.access_key_secret,
