@@ -307,7 +307,7 @@ static int readlist (Scan *s, int close, int (*readitem) (Scan *)) {
   s->place[s->depth].name = NULL;
   s->place[s->depth].n = 0;
   s->p++;
-  if ((c = next(s)) != close) {
+  if (next(s) != close) {
     for (;;) {
       if (!readitem(s))
         return 0;

@@ -23,8 +23,9 @@
 -- Instructions come from callgrind, two runs' difference; they repeat where times do not.
 --
 -- Rows are measured in turn, BENCH_ROUNDS (31) rounds of them; ratios are taken within a round, so
--- what else the machine does meets both sides: many short rounds say more than few long ones. A table has medians, spread is half of the middle
--- half. Limits are judged, but not enforced: that is for bench-check, which counts instructions.
+-- what else the machine does meets both sides: many short rounds say more than few long ones. A
+-- table has medians, spread is half of the middle half. Limits are judged, but not enforced: that
+-- is for bench-check, which counts instructions.
 
 local check = require "spec.bench.check"
 local growth = require "spec.bench.growth"
