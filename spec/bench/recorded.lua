@@ -2,10 +2,10 @@
 -- Written by `make bench-record` on
 -- AMD EPYC, 2 cores, Linux 6.18.44-fc-v595;
 -- libcurl 7.88.1, OpenSSL 3.0.22, Lua 5.4.4, nginx 1.22.1;
--- 2026-11-22.
+-- 2026-11-23.
 return {
-    call = 1.871,
-    flight32 = 1.883,
-    client = 2.018,
-    parse = 1.350,
+    call = 1.695,
+    flight32 = 1.703,
+    client = 1.839,
+    parse = 1.278,
 }
