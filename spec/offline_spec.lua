@@ -95,4 +95,36 @@ describe("where nothing answers", function()
         end))
         print "ok"
     ]])
+
+    -- Two connections may have one local port, when they go to different places.
+    try("a kept connection is not taken for another one that has ended", [[
+        local other, ended = peer.new(), {}
+        assert(os.execute "echo 40000 40001 >/proc/sys/net/ipv4/ip_local_port_range")
+        local function reply(connection, transfer)
+            connection:request()
+            connection:send(peer.reply(peer.sample()))
+            assert(call.finish(transfer))
+        end
+        local transfers = { call.start(other.url), call.start(other.url) }  -- both local ports
+        for i = 1, 2 do
+            ended[i] = other:accept()
+        end
+        for i = 1, 2 do
+            ended[i]:request()
+            ended[i]:send(peer.reply(peer.sample()))
+        end
+        for i = 1, 2 do
+            assert(call.finish(transfers[i]))
+        end
+        local transfer = call.start(server.url)
+        local connection = server:accept()
+        reply(connection, transfer)
+        ended[1]:close()
+        ended[2]:close()
+        for _ = 1, 3 do
+            reply(connection, call.start(server.url))
+            assert(not server:poll(), "it was not used again")
+        end
+        print "ok"
+    ]])
 end)

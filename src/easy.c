@@ -135,10 +135,10 @@ int emr_easy_renew (emr_Transfer *t) {
 static int onsend (void *ud, char *ip, char *localip, int port, int localport) {
   emr_Transfer *t = (emr_Transfer *)ud;
   long connects = 0;
-  (void)ip; (void)localip; (void)port;
+  (void)localip;
   curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &connects);
   if (t->sends == 0 && connects == 0 &&
-      emr_sockets_isreadable(t->sockets, localport)) {
+      emr_sockets_isreadable(t->sockets, ip, port, localport)) {
     t->died = t->unsent = 1;
     return CURL_PREREQFUNC_ABORT;
   }

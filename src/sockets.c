@@ -1,6 +1,6 @@
 #include "sockets.h"
 
-#include <netinet/in.h>
+#include <arpa/inet.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,14 +99,28 @@ int emr_sockets_isunwanted (emr_Sockets *s, curl_socket_t fd) {
 }
 
 
-static int localport (curl_socket_t fd) {
+/* Writes the address to `ip`, which has the room; returns the port. */
+static int addressof (const struct sockaddr_storage *a, char *ip) {
+  const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)a;
+  const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)a;
+  if (a->ss_family == AF_INET6)
+    return inet_ntop(AF_INET6, &v6->sin6_addr, ip, INET6_ADDRSTRLEN) != NULL
+               ? ntohs(v6->sin6_port) : 0;
+  if (a->ss_family == AF_INET)
+    return inet_ntop(AF_INET, &v4->sin_addr, ip, INET6_ADDRSTRLEN) != NULL
+               ? ntohs(v4->sin_port) : 0;
+  return 0;
+}
+
+
+static void readends (curl_socket_t fd, emr_Ends *e) {
   struct sockaddr_storage a;
   socklen_t n = sizeof(a);
-  if (getsockname(fd, (struct sockaddr *)&a, &n) != 0)
-    return 0;
-  if (a.ss_family == AF_INET6)
-    return ntohs(((const struct sockaddr_in6 *)&a)->sin6_port);
-  return a.ss_family == AF_INET ? ntohs(((const struct sockaddr_in *)&a)->sin_port) : 0;
+  if (getsockname(fd, (struct sockaddr *)&a, &n) == 0)
+    e->localport = addressof(&a, e->ip);
+  n = sizeof(a);
+  if (getpeername(fd, (struct sockaddr *)&a, &n) == 0)
+    e->port = addressof(&a, e->ip);
 }
 
 
@@ -118,16 +132,23 @@ static int isreadable (curl_socket_t fd) {
 }
 
 
+/* One that was reset while it was idle has no peer any more. */
+static int hasends (const emr_Socket *e, const char *ip, int port, int localport) {
+  return e->ends.localport == localport &&
+         (e->ends.port == 0 || (e->ends.port == port && strcmp(e->ends.ip, ip) == 0));
+}
+
+
 /* Looks through all; s->n: there is none. */
-static size_t find (emr_Sockets *s, int port) {
+static size_t find (emr_Sockets *s, const char *ip, int port, int localport) {
   size_t fd;
   for (fd = 0; fd < s->n; fd++) {
     emr_Socket *e = &s->list[fd];
-    if (e->isopen && e->port == 0)
-      e->port = localport((curl_socket_t)fd);
-    if (e->port == port && isours(s, fd)) {
+    if (e->isopen && e->ends.localport == 0)
+      readends((curl_socket_t)fd, &e->ends);
+    if (hasends(e, ip, port, localport) && isours(s, fd)) {
       e->iskept = 1;
-      s->byport[port] = (int)fd;
+      s->byport[localport] = (int)fd;
       break;
     }
   }
@@ -135,10 +156,10 @@ static size_t find (emr_Sockets *s, int port) {
 }
 
 
-int emr_sockets_isreadable (emr_Sockets *s, int port) {
-  size_t fd = (size_t)s->byport[port];
-  if (fd >= s->n || !s->list[fd].iskept || s->list[fd].port != port)
-    fd = find(s, port);
+int emr_sockets_isreadable (emr_Sockets *s, const char *ip, int port, int localport) {
+  size_t fd = (size_t)s->byport[localport];
+  if (fd >= s->n || !s->list[fd].iskept || !hasends(&s->list[fd], ip, port, localport))
+    fd = find(s, ip, port, localport);
   return fd < s->n && isreadable((curl_socket_t)fd);
 }
 

@@ -6,6 +6,7 @@
 #define EMR_SOCKETS_H
 
 #include <curl/curl.h>
+#include <netinet/in.h>
 #include <sys/types.h>
 
 #include "poller.h"
@@ -14,10 +15,16 @@
 
 #define EMR_SOCKETS_PORTS 65536  /* memory that is touched only where a port is used */
 
+/* Both ends of a connection. Many may have one local port, to different places. */
+typedef struct emr_Ends {
+  int localport, port;  /* 0: not known */
+  char ip[INET6_ADDRSTRLEN];  /* of the peer, as is its port */
+} emr_Ends;
+
 typedef struct emr_Socket {
   int isopen;
   ino_t id;  /* what the descriptor stood for */
-  int port;  /* its local one; 0: not asked for yet */
+  emr_Ends ends;  /* asked for when it is to serve again */
   int iskept;  /* it served again: a connection, whose end libcurl will tell */
   int watched;  /* the events that the poller looks for */
   int isresting;  /* though nobody wants them now */
@@ -44,9 +51,9 @@ int emr_sockets_watch (emr_Sockets *s, curl_socket_t fd, int events);
 ** then. */
 int emr_sockets_isunwanted (emr_Sockets *s, curl_socket_t fd);
 
-/* Whether bytes wait to be read on the socket with that local port. (libcurl
-** tells a callback the port of a connection, not its descriptor.) */
-int emr_sockets_isreadable (emr_Sockets *s, int port);
+/* Whether bytes wait to be read on the socket with these ends. (libcurl tells a
+** callback the ends of a connection, not its descriptor.) */
+int emr_sockets_isreadable (emr_Sockets *s, const char *ip, int port, int localport);
 
 /* Makes a kept connection look ended, so that libcurl closes it instead of using
 ** it again. */
