@@ -27,9 +27,10 @@ local function written(sections)
     return table.concat(lines, "\n")
 end
 
--- Whether the text says CANARY only where a secret stands.
+-- Whether the text says CANARY only where a secret stands, in lines of its own.
 local function is_secret(text)
-    return not text:gsub("(access_key_secret%s*[=:])[^\n]*", "%1"):find("CANARY", 1, true)
+    text = ("\n" .. text):gsub("(\n[ \t]*access_key_secret[ \t]*[=:])[^\n]*", "%1")
+    return not text:find("CANARY", 1, true)
 end
 
 return function(input)
