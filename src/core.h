@@ -184,6 +184,7 @@ typedef struct emr_Plan {
   emr_Str body;
   int hasbody;
   size_t nquery, nheaders;
+  /* what is not set to zero comes last */
   emr_Str params[EMR_PARAMS_MAX];
   emr_Pair query[EMR_FIELDS_MAX];
   emr_Pair headers[EMR_HEADERS_MAX];  /* the caller's */

@@ -34,7 +34,8 @@ typedef struct emr_Http {
   double clock_offset;
   emr_Span date, nonce, signature;  /* rewritten by each signature */
   size_t nlines, nechoes;
-  /* line 0 is `host`, which libcurl makes from the URL */
+  /* emr_http_clear leaves the arrays as they are; they come last.
+  ** Line 0 is `host`, which libcurl makes from the URL */
   emr_Line lines[EMR_HEADERS_MAX];
   emr_Line echoes[EMR_ECHOES_MAX];
 } emr_Http;

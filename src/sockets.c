@@ -144,7 +144,7 @@ static size_t find (emr_Sockets *s, const char *ip, int port, int localport) {
   size_t fd;
   for (fd = 0; fd < s->n; fd++) {
     emr_Socket *e = &s->list[fd];
-    if (e->isopen && e->ends.localport == 0)
+    if (e->isopen && e->ends.port == 0)  /* while it connects it has no peer yet */
       readends((curl_socket_t)fd, &e->ends);
     if (hasends(e, ip, port, localport) && isours(s, fd)) {
       e->iskept = 1;

@@ -267,7 +267,7 @@ function M.perform(state, operation, request, own, limit)
         deadline = deadline,
         timeout = own.timeout or state.timeout,
         headers = merged(state.headers, own.headers),
-        -- keys that stay as they are come from nowhere
+        -- only a provider that fetches keys needs it
         world = state.refreshable and setmetatable({ deadline = deadline }, state.world_of_call),
     })
 end
